@@ -1,0 +1,1 @@
+"""symconv: is this layer the same as that one?"""

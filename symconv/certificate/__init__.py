@@ -1,0 +1,1 @@
+"""Certificates as records and canonical JSON."""

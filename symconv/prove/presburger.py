@@ -1,0 +1,2 @@
+"""placeholder"""
+def confirm(stage, budget): return "skipped"

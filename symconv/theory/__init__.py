@@ -1,0 +1,1 @@
+"""The nouns of the decision: families, claims, relations, scope, budget, verdicts."""
