@@ -303,6 +303,8 @@ def _literal(source: _Source, node: ast.expr) -> Any:
         sign = -sign if isinstance(inner.op, ast.USub) else sign
         inner = inner.operand
     value = inner.value if isinstance(inner, ast.Constant) else ...
+    if isinstance(value, str) and len(value) > MAX_LITERAL:  # adjacent strings are one
+        source.fail(f"a string has at most {MAX_LITERAL} characters; found {len(value)}.", node)
     if value is None or isinstance(value, (bool, str)):
         if inner is node:
             return value

@@ -103,15 +103,25 @@ def decide(
         LayerError: the two cannot be compared at all (axes, input channels).
         InternalError: two deciders contradict each other.
     """
+    return decide_stages(left, right, channels=channels, seconds=seconds, presburger=presburger, check=check)[0]
+
+
+def decide_stages(
+    left: Layer, right: Layer, *, channels: int | None = None, seconds: float = DEFAULT_SECONDS, presburger: bool = True, check: bool = True
+) -> tuple[Verdict, tuple[StageResult, ...]]:
+    """`decide`, and the decided stages behind the verdict (none for an unknown or for different shapes)."""
     started = time.perf_counter()
     pair = bind_pair(left, right, channels)
+    decision: _Decision | None = None
     try:
-        verdict = _Decision(pair, Budget(seconds), presburger, check).verdict()
+        decision = _Decision(pair, Budget(seconds), presburger, check)
+        verdict = decision.verdict()
     except (OutsideFragment, BudgetExceeded) as stop:
         verdict = unknown(pair, stop.reason, stop.detail)
     except MemoryError:
         verdict = unknown(pair, "budget", "memory ran out")
-    return attrs.evolve(verdict, seconds=round(time.perf_counter() - started, 6))
+    chosen = decision.chosen if decision is not None else ()
+    return attrs.evolve(verdict, seconds=round(time.perf_counter() - started, 6)), chosen
 
 
 def unknown(pair: Pair, reason: str, detail: str, **known: Any) -> Verdict:
@@ -153,6 +163,7 @@ class _Decision:
         self.words = tuple(self._linear_words(chain) for chain in (pair.left, pair.right))
         self.domains = tuple(tuple(domain(word) for word in words) for words in self.words)
         self.domain, self.domain_extents = compare_domains(*self.domains)
+        self.chosen: tuple[StageResult, ...] = ()
         self.stages: dict[tuple[tuple[int, ...], tuple[int, ...]], StageResult | ShapesDiffer | NoCommonExtent] = {}
 
     def _linear_words(self, chain: tuple[Layer, ...]) -> Words:
@@ -351,6 +362,7 @@ class _Decision:
 
     def _finish(self, record: dict[str, Any], stages: list[StageResult] | None = None, **fields: Any) -> Verdict:
         stages = stages or []
+        self.chosen = tuple(stages)
         deciders = {"rank": "decided"}
         if self.check:
             accept(record)

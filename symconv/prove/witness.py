@@ -27,6 +27,7 @@ from symconv.operators.domain import output_extent
 from symconv.operators.rows import Form, Param
 from symconv.operators.wiring import is_parametric
 from symconv.prove.blocks import BlockResult
+from symconv.prove.reshuffle import kernel_shape
 from symconv.prove.stage import PartResult, StageResult
 from symconv.prove.table import Place
 
@@ -228,24 +229,14 @@ def torch_index(layer: Layer | None, param: Param) -> Index:
     return (p, q, *taps)
 
 
-def kernel_shape(layer: Layer) -> list[int]:
-    """Shape of PyTorch's weight tensor."""
-    if isinstance(layer, BatchNorm):
-        return [layer.num_features]
-    if isinstance(layer, ConvTranspose):
-        return [layer.in_channels, layer.out_channels // layer.groups, *layer.kernel]
-    assert isinstance(layer, Conv)
-    return [layer.out_channels, layer.in_channels // layer.groups, *layer.kernel]
-
-
 def kernel_record(chain: tuple[Layer, ...], kernel: dict[Param, Fraction], bias: bool) -> dict[str, Any] | None:
     """The parameters of a chain's one parametric layer as sparse entries, or None for a fixed chain."""
     layer = next((item for item in chain if is_parametric(item)), None)
-    if layer is None:
+    if not isinstance(layer, (Conv, ConvTranspose, BatchNorm)):
         return None
     if bias:
         entries = [[[p[0]], rational(v)] for p, v in sorted(kernel.items()) if v]
-        return {"shape": kernel_shape(layer), "entries": [], "bias": entries}
+        return {"shape": list(kernel_shape(layer)), "entries": [], "bias": entries}
     entries = [[list(torch_index(layer, p)), rational(v)] for p, v in sorted(kernel.items()) if v]
-    return {"shape": kernel_shape(layer), "entries": entries, "bias": []}
+    return {"shape": list(kernel_shape(layer)), "entries": entries, "bias": []}
 
