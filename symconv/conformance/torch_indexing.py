@@ -7,6 +7,7 @@ Must not know: layer descriptions.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -38,7 +39,8 @@ class Expand(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         extents = [(extent - 1) * s + 1 for extent, s in zip(x.shape[2:], self.factor, strict=True)]
         y = x.new_zeros((*x.shape[:2], *extents))
-        y[(..., *(slice(None, None, s) for s in self.factor))] = x
+        kept: Any = (..., *(slice(None, None, s) for s in self.factor))
+        y[kept] = x
         return y
 
 

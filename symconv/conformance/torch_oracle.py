@@ -56,7 +56,8 @@ class _Build:
 
     def make(self, name: str, *args: Any, **kwargs: Any) -> nn.Module:
         """torch.nn's class `name` with all parameters zero (and no random numbers drawn)."""
-        module = skip_init(getattr(nn, name), *args, **kwargs, dtype=self.dtype, device=self.device)
+        create: Any = skip_init
+        module: nn.Module = create(getattr(nn, name), *args, **kwargs, dtype=self.dtype, device=self.device)
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.zero_()
@@ -189,10 +190,10 @@ def _upsample(layer: Upsample, build: _Build) -> nn.Module:
 
 @_module.register
 def _avg_pool(layer: AvgPool, build: _Build) -> nn.Module:
-    arguments = (layer.kernel, layer.stride, layer.padding, layer.ceil_mode, layer.count_include_pad)
-    if build.axes == 1:
-        return nn.AvgPool1d(*arguments)
-    pool: nn.Module = (nn.AvgPool2d if build.axes == 2 else nn.AvgPool3d)(*arguments, layer.divisor_override)
+    divisor = {} if build.axes == 1 else {"divisor_override": layer.divisor_override}
+    pool: nn.Module = getattr(nn, f"AvgPool{build.axes}d")(
+        layer.kernel, layer.stride, layer.padding, layer.ceil_mode, layer.count_include_pad, **divisor
+    )
     return pool
 
 
@@ -215,12 +216,13 @@ def _prelu(layer: PReLU, build: _Build) -> nn.Module:
 
 @_module.register
 def _batch_norm(layer: BatchNorm, build: _Build) -> nn.Module:
-    module = build.make(
+    module: Any = build.make(
         f"BatchNorm{build.axes}d", layer.num_features, layer.eps, affine=layer.affine, track_running_stats=layer.track_running_stats
     )
     if layer.track_running_stats:
         module.reset_running_stats()
-    return module
+    own: nn.Module = module
+    return own
 
 
 def _tuple(factor: int | tuple[int, ...]) -> tuple[int, ...]:

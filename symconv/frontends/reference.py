@@ -1,6 +1,6 @@
 """References `package.module:attribute` to modules in Python code.
 
-Owns: `load`: importing, walking to the attribute, calling it where it makes a module; one-line causes for all that fails.
+Owns: `is_reference`; `load`: importing, walking to the attribute, calling it where it makes a module; one-line causes for all that fails.
 Must not know: torch (it is imported only once a reference has to be read).
 """
 
@@ -17,6 +17,11 @@ from symconv.errors import ModelError
 from symconv.layers import WeightedNetwork
 
 
+def is_reference(text: str) -> bool:
+    """Whether a text is meant as a reference (expressions have calls or a chain, and no colon)."""
+    return ":" in text and not any(mark in text for mark in ("(", ")", ">>"))
+
+
 def load(reference: str) -> WeightedNetwork:
     """The layers of the module that a reference names.
 
@@ -27,6 +32,7 @@ def load(reference: str) -> WeightedNetwork:
     Raises:
         ModelError: the reference cannot be imported, found or called, or what it gives is not read as layers.
     """
+    reference = reference.strip()
     module_name, _, attribute = reference.partition(":")
     if not all(part.isidentifier() for part in module_name.split(".")) or not all(attribute.split(".")):
         raise ModelError(f"a reference has the form `package.module:attribute`; found `{reference}`.")

@@ -191,7 +191,8 @@ def _check_tensor(label: str, tensor: Any) -> None:
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
     """The module's parametrizations in evaluation mode, which they leave again."""
-    parts = [part for part in module.parametrizations.modules() if part.training] if parametrize.is_parametrized(module) else []
+    owner: Any = module
+    parts = [part for part in owner.parametrizations.modules() if part.training] if parametrize.is_parametrized(module) else []
     try:
         for part in parts:
             part.training = False

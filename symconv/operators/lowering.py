@@ -25,7 +25,7 @@ from symconv.layers import (
     ZeroInsert,
 )
 from symconv.operators.budget import Budget
-from symconv.operators.steps import Average, Correlate, Decimate, Expand, Extend, Step
+from symconv.operators.steps import Average, Correlate, Decimate, Expand, Extend, Interpolate, Step
 
 Word = tuple[Step, ...]
 
@@ -111,14 +111,10 @@ def _upsample(layer: Upsample, axis: int) -> Word:
     """
     assert isinstance(layer.factor, tuple), "layer is bound"
     r = layer.factor[axis]
-    if layer.align_corners and r > 1:
-        raise OutsideFragment(
-            "`Upsample` with align_corners=True is not shift-invariant: its weights change with the extent; "
-            "give the extents to compare at with --extents",
-            "not_shift_invariant",
-        )
     if r == 1:
         return ()
+    if layer.align_corners:
+        return (Interpolate(r, layer.mode),)
     if layer.mode in ("nearest", "nearest-exact"):
         return Expand(r), Extend("zeros", r - 1, r - 1), _fixed((1,) * r)
     lobes, weigh = (1, _hat) if layer.mode == "linear" else (2, _cubic)

@@ -10,11 +10,14 @@ outputs (p) and kernel inputs (q) are additive parts: the full index is the sum 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import attrs
 
+from symconv.errors import OutsideFragment
 from symconv.operators.budget import Budget
-from symconv.operators.steps import Average, Correlate, Decimate, Expand, Extend, Join, Number, Split, Step
+from symconv.operators.denote import interpolation
+from symconv.operators.steps import Average, Correlate, Decimate, Expand, Extend, Interpolate, Join, Number, Split, Step
 
 Param = tuple[int, ...]
 """(p part, q part, tap on each axis of the block)."""
@@ -87,6 +90,9 @@ class AxisProgram:
                 else:
                     states, touch = _extend_back(step, states, extents[index])
                     touched |= touch
+            elif type(step) is Interpolate:
+                states = _interpolate_back(step, states, None if extents is None else extents[index])
+                touched = BOTH
             elif type(step) is Average:
                 states, touch = _average_back(step, states, None if extents is None else extents[index])
                 touched |= touch
@@ -175,9 +181,24 @@ def _extend_back(step: Extend, states: list[State], extent: int) -> tuple[list[S
     return kept, touched
 
 
-def _average_back(step: Average, states: list[State], extent: int | None) -> tuple[list[State], int]:
-    from fractions import Fraction
+def _interpolate_back(step: Interpolate, states: list[State], extent: int | None) -> list[State]:
+    """Clamped taps around the real position o (n - 1) / (m - 1)."""
+    if extent is None:
+        raise OutsideFragment(
+            "`Upsample` with align_corners=True is not shift-invariant: its weights change with the extent; "
+            "give the extents to compare at with --extents",
+            "not_shift_invariant",
+        )
+    n, last = extent, max(extent * step.factor - 1, 1)
+    return [
+        (min(max(q, 0), n - 1), env, t, c * weight, anchor)
+        for p, env, t, c, anchor in states
+        for q, weight in interpolation(step.mode, Fraction(p * (n - 1), last))
+        if weight
+    ]
 
+
+def _average_back(step: Average, states: list[State], extent: int | None) -> tuple[list[State], int]:
     kept: list[State] = []
     touched = 0
     for p, env, t, c, anchor in states:
@@ -225,7 +246,7 @@ def pure(program: AxisProgram) -> bool:
                 if (before > 0 and left > 0) or (after > 0 and right > 0):
                     return False
                 left, right = left - before, right - after
-            case Average():
+            case Average() | Interpolate():
                 return False
             case Expand(factor=f) | Join(factor=f):
                 left, right = left * f, right * f

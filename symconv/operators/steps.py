@@ -12,6 +12,7 @@ x is a signal of extent n on one axis, y the result of extent m:
     Join(r)                y[r i + phase] = x_phase[i]             m = r n
     Split(r)               y_phase[i] = x[r i + phase]             m = n / r
     Average                y[o] = sum of x in window o / divisor   m as AvgPool
+    Interpolate(r)         y[o] = x at o (n - 1) / (m - 1)         m = r n
 """
 
 from __future__ import annotations
@@ -114,7 +115,15 @@ class Average:
         return first, stop, size if self.include_pad else stop - first
 
 
-Step = Extend | Expand | Decimate | Correlate | Join | Split | Average
+@attrs.frozen
+class Interpolate:
+    """Interpolation with align_corners: weights depend on the extent, so it has no bi-infinite meaning."""
+
+    factor: int
+    mode: str
+
+
+Step = Extend | Expand | Decimate | Correlate | Join | Split | Average | Interpolate
 
 
 def advance(step: Step, n: int) -> int | Rejection:
@@ -141,7 +150,7 @@ def _formula(step: Step, n: int) -> int:
             return n - step.span
         case Decimate():
             return (n - 1) // step.factor + 1
-        case Join():
+        case Join() | Interpolate():
             return n * step.factor
         case Split():
             return n // step.factor
@@ -181,7 +190,7 @@ def rates(steps: Sequence[Step]) -> tuple[int, int]:
     up, down = 1, 1  # a shift of `down` at the input is a shift of `up` here
     for step in steps:
         match step:
-            case Expand() | Join():
+            case Expand() | Join() | Interpolate():
                 up *= step.factor
             case Decimate() | Split():
                 up, down = _slow(up, down, step.factor)

@@ -16,7 +16,7 @@ from symconv.operators.budget import Budget
 from symconv.operators.domain import Domain
 from symconv.operators.rows import Form, Param
 from symconv.prove.linear import Annihilator, Reshuffle, compare_rows
-from symconv.prove.table import BlockTable, JointRow, Place, joint_rows
+from symconv.prove.table import BlockTable, Extents, JointRow, Place, joint_rows
 
 
 @attrs.frozen
@@ -57,7 +57,13 @@ class BlockResult:
 
 
 def decide_block(
-    block: Block, domains: Sequence[Domain], radices: tuple[Sequence[int], Sequence[int]], budget: Budget, *, interior: bool = False
+    block: Block,
+    domains: Sequence[Domain],
+    radices: tuple[Sequence[int], Sequence[int]],
+    budget: Budget,
+    *,
+    interior: bool = False,
+    at: Extents | None = None,
 ) -> BlockResult:
     """Decides one block exactly.
 
@@ -67,10 +73,11 @@ def decide_block(
         radices: of the (input, output) digits.
         budget: for the whole decision.
         interior: the bi-infinite question.
+        at: the question at these extents only.
     """
     if not block.axes:
         return _channels_only(block, radices, budget)
-    return compare_table(block, joint_rows(block, domains, radices[1], budget, interior=interior), budget)
+    return compare_table(block, joint_rows(block, domains, radices[1], budget, interior=interior, at=at), budget)
 
 
 def compare_table(block: Block, table: BlockTable, budget: Budget) -> BlockResult:

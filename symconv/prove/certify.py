@@ -17,12 +17,16 @@ from symconv.prove.linear import Reshuffle
 from symconv.prove.stage import PartResult, StageResult
 
 
-def certificate(axes: int, channels: int, left: Sequence[Layer], right: Sequence[Layer], claim: dict[str, Any]) -> dict[str, Any]:
+def certificate(
+    axes: int, channels: int, left: Sequence[Layer], right: Sequence[Layer], claim: dict[str, Any], at: tuple[int, ...] | None = None
+) -> dict[str, Any]:
     """The certificate's frame; `stages` or `shapes` is added by the caller."""
+    scope = {} if at is None else {"extents": list(at)}
     return {
         "format": FORMAT,
         "axes": axes,
         "in_channels": channels,
+        **scope,
         "left": [layer_record(layer) for layer in left],
         "right": [layer_record(layer) for layer in right],
         "claim": claim,

@@ -16,12 +16,12 @@ from symconv.errors import BudgetExceeded, InternalError, LayerError, OutsideFra
 from symconv.layers import Layer, Sequential, channels_through, flatten, input_channels
 from symconv.layers.expression import format_layer
 from symconv.operators.budget import DEFAULT_SECONDS, Budget
-from symconv.operators.domain import Domain, domain, extents_differ
+from symconv.operators.domain import Domain, domain, extents_differ, output_extent
 from symconv.prove.certify import accept, certificate, stage_record
 from symconv.prove.stage import NoCommonExtent, ShapesDiffer, StageResult, Words, decide_stage, words_of
 from symconv.prove.stages import Cut, cut_chain, is_nonlinearity, search
 from symconv.theory.relation import DomainRelation, Relation, Trust
-from symconv.theory.verdict import Dimension, Verdict
+from symconv.theory.verdict import ALL_EXTENTS, Dimension, Verdict
 
 DEFAULT_AXES = 2
 """Spatial axes of a comparison in which no layer says how many: PyTorch's PixelShuffle has two."""
@@ -52,8 +52,10 @@ def bind_pair(left: Layer, right: Layer, channels: int | None = None) -> Pair:
     one, two = Sequential(flatten(left)), Sequential(flatten(right))
     known = {chain.axes for chain in (one, two)} - {None}
     if len(known) > 1:
-        raise LayerError(f"the two layers act on different numbers of spatial axes: {one.axes} and {two.axes}. Compare layers of the same kind.")
-    axes = known.pop() if known else DEFAULT_AXES
+        raise LayerError(
+            f"the two layers act on different numbers of spatial axes: {one.axes} and {two.axes}. Compare layers of the same kind."
+        )
+    axes = next((count for count in known if count is not None), DEFAULT_AXES)
     a, b = one.bind(axes).layers, two.bind(axes).layers
     wanted = {side: input_channels(chain) for side, chain in (("left", a), ("right", b))}
     numbers = {count for count in wanted.values() if count is not None}
@@ -64,9 +66,8 @@ def bind_pair(left: Layer, right: Layer, channels: int | None = None) -> Pair:
         given = f", --channels: {channels}" if channels is not None else ""
         raise LayerError(f"the two layers take different numbers of input channels ({listed}{given}). Give both the same.")
     assumptions: tuple[str, ...] = ()
-    if numbers:
-        count = numbers.pop()
-    else:
+    count = next((number for number in numbers if number is not None), None)
+    if count is None:
         count, assumptions = _any_channels(a, b)
     channels_through(a, count)
     channels_through(b, count)
@@ -85,13 +86,21 @@ def _any_channels(left: tuple[Layer, ...], right: tuple[Layer, ...]) -> tuple[in
 
 
 def decide(
-    left: Layer, right: Layer, *, channels: int | None = None, seconds: float = DEFAULT_SECONDS, presburger: bool = True, check: bool = True
+    left: Layer,
+    right: Layer,
+    *,
+    channels: int | None = None,
+    extents: tuple[int, ...] | None = None,
+    seconds: float = DEFAULT_SECONDS,
+    presburger: bool = True,
+    check: bool = True,
 ) -> Verdict:
     """Decides how the function classes of two layers compare, over all valid extents.
 
     Args:
         left, right: weightless layers or chains.
         channels: input channels, where no layer says how many.
+        extents: compare at these input extents only, one a spatial axis.
         seconds: the budget; when it runs out the verdict is `unknown`.
         presburger: whether Z3 decides the inclusions again, with symbolic extents.
         check: whether the independent checker must accept the certificate.
@@ -103,18 +112,25 @@ def decide(
         LayerError: the two cannot be compared at all (axes, input channels).
         InternalError: two deciders contradict each other.
     """
-    return decide_stages(left, right, channels=channels, seconds=seconds, presburger=presburger, check=check)[0]
+    return decide_stages(left, right, channels=channels, extents=extents, seconds=seconds, presburger=presburger, check=check)[0]
 
 
 def decide_stages(
-    left: Layer, right: Layer, *, channels: int | None = None, seconds: float = DEFAULT_SECONDS, presburger: bool = True, check: bool = True
+    left: Layer,
+    right: Layer,
+    *,
+    channels: int | None = None,
+    extents: tuple[int, ...] | None = None,
+    seconds: float = DEFAULT_SECONDS,
+    presburger: bool = True,
+    check: bool = True,
 ) -> tuple[Verdict, tuple[StageResult, ...]]:
     """`decide`, and the decided stages behind the verdict (none for an unknown or for different shapes)."""
     started = time.perf_counter()
     pair = bind_pair(left, right, channels)
     decision: _Decision | None = None
     try:
-        decision = _Decision(pair, Budget(seconds), presburger, check)
+        decision = _Decision(pair, Budget(seconds), presburger, check, extents)
         verdict = decision.verdict()
     except (OutsideFragment, BudgetExceeded) as stop:
         verdict = unknown(pair, stop.reason, stop.detail)
@@ -157,18 +173,30 @@ def _showing(extra: list[int | None], firsts: list[int]) -> tuple[int, ...]:
 class _Decision:
     """One comparison from bound pair to verdict."""
 
-    def __init__(self, pair: Pair, budget: Budget, presburger: bool, check: bool) -> None:
+    def __init__(self, pair: Pair, budget: Budget, presburger: bool, check: bool, at: tuple[int, ...] | None = None) -> None:
         self.pair, self.budget, self.presburger, self.check = pair, budget, presburger, check
         self.cuts = cut_chain(pair.left), cut_chain(pair.right)
         self.words = tuple(self._linear_words(chain) for chain in (pair.left, pair.right))
         self.domains = tuple(tuple(domain(word) for word in words) for words in self.words)
         self.domain, self.domain_extents = compare_domains(*self.domains)
+        self.at = self._checked_extents(at)
         self.chosen: tuple[StageResult, ...] = ()
         self.stages: dict[tuple[tuple[int, ...], tuple[int, ...]], StageResult | ShapesDiffer | NoCommonExtent] = {}
 
     def _linear_words(self, chain: tuple[Layer, ...]) -> Words:
         linear = tuple(layer for layer in chain if not is_nonlinearity(layer))
         return words_of(linear, self.pair.channels, self.pair.axes)
+
+    def _checked_extents(self, at: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if at is None:
+            return None
+        if len(at) != self.pair.axes or min(at) < 1:
+            raise LayerError(f"`extents` must be {self.pair.axes} positive integers, one a spatial axis; found {at}.")
+        for side, domains in zip(("left", "right"), self.domains, strict=True):
+            for axis, (n, valid) in enumerate(zip(at, domains, strict=True)):
+                if n not in valid:
+                    raise LayerError(f"the {side} layer does not accept extent {n} on axis {axis}. Give extents that both layers accept.")
+        return at
 
     def verdict(self) -> Verdict:
         if self.domain is DomainRelation.DISJOINT:
@@ -196,6 +224,9 @@ class _Decision:
         if counts[0] != counts[1]:
             return ()
         common = self._common()
+        if self.at is not None:
+            outs = [tuple(output_extent(word, n) for word, n in zip(words, self.at, strict=True)) for words in self.words]
+            return self.at if outs[0] != outs[1] else None
         for axis in range(self.pair.axes):
             n = extents_differ(self.words[0][axis], self.words[1][axis], common[axis])
             if n is not None:
@@ -215,8 +246,6 @@ class _Decision:
         )
 
     def _shapes_witness(self, extents: tuple[int, ...]) -> dict[str, Any]:
-        from symconv.operators.domain import output_extent
-
         shapes = []
         for words, chain in zip(self.words, (self.pair.left, self.pair.right), strict=True):
             ns = extents or tuple(int(item.first() or 1) for item in self._common())
@@ -230,8 +259,17 @@ class _Decision:
             one = tuple(self.pair.left[k] for k in left)
             two = tuple(self.pair.right[k] for k in right)
             outs = [channels_through(chain, channels)[-1] for chain in (one, two)]
-            self.stages[key] = decide_stage(one, two, (channels, outs[0], outs[1]), self.pair.axes, self.budget)
+            at = self._stage_extents(left)
+            self.stages[key] = decide_stage(one, two, (channels, outs[0], outs[1]), self.pair.axes, self.budget, at)
         return self.stages[key]
+
+    def _stage_extents(self, left: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The extents that reach a stage of the left chain when only some input extents count."""
+        if self.at is None or not left:
+            return self.at
+        before = tuple(layer for layer in self.pair.left[: left[0]] if not is_nonlinearity(layer))
+        words = words_of(before, self.pair.channels, self.pair.axes)
+        return tuple(output_extent(word, n) for word, n in zip(words, self.at, strict=True))
 
     def _one_stage(self) -> Verdict:
         left, right = self.cuts[0].segments[0], self.cuts[1].segments[0]
@@ -358,7 +396,7 @@ class _Decision:
         }
 
     def _frame(self, claim: dict[str, Any]) -> dict[str, Any]:
-        return certificate(self.pair.axes, self.pair.channels, self.pair.left, self.pair.right, claim)
+        return certificate(self.pair.axes, self.pair.channels, self.pair.left, self.pair.right, claim, self.at)
 
     def _finish(self, record: dict[str, Any], stages: list[StageResult] | None = None, **fields: Any) -> Verdict:
         stages = stages or []
@@ -381,6 +419,7 @@ class _Decision:
             certificate=record,
             deciders=deciders,
             assumptions=self.pair.assumptions,
+            scope=ALL_EXTENTS if self.at is None else "extents " + "x".join(map(str, self.at)),
             **fields,
         )
 

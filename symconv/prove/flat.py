@@ -37,11 +37,12 @@ def phase_free(word: Sequence[Step], constant: bool) -> AxisProgram:
     return AxisProgram(steps, (), free + 1 if constant and free is not None else 0)
 
 
-def flat_block(words: tuple[Sequence[Sequence[Step]], Sequence[Sequence[Step]]], axes: int, constant: bool, digits: tuple[int, int]) -> Block:
+def flat_block(
+    words: tuple[Sequence[Sequence[Step]], Sequence[Sequence[Step]]], axes: int, constant: bool, digits: tuple[int, int]
+) -> Block:
     """The one block of a flat part; its programs serve to find the extents only."""
     sides = [
-        Side({axis: phase_free(words[side][axis], constant) for axis in range(axes)}, dict.fromkeys(range(axes), ()), ())
-        for side in (0, 1)
+        Side({axis: phase_free(words[side][axis], constant) for axis in range(axes)}, dict.fromkeys(range(axes), ()), ()) for side in (0, 1)
     ]
     return Block(tuple(range(axes)), tuple(range(digits[0])), tuple(range(digits[1])), (1,) * digits[0], (1,) * digits[1], *sides)
 
@@ -52,12 +53,22 @@ def windowed(block: Block) -> bool:
 
 
 def flat_rows(
-    block: Block, chains: tuple[tuple[Layer, ...], tuple[Layer, ...]], channels: int, domains: Sequence[Domain], constant: bool, budget: Budget
+    block: Block,
+    chains: tuple[tuple[Layer, ...], tuple[Layer, ...]],
+    channels: int,
+    domains: Sequence[Domain],
+    constant: bool,
+    budget: Budget,
+    at: tuple[int, ...] | None = None,
 ) -> BlockTable:
-    """All distinct joint rows of two chains, over every combination of the extents that matter."""
+    """All distinct joint rows of two chains, over every combination of the extents that matter (or at `at` only)."""
     per_axis: list[list[int]] = []
     cutoffs = {}
     for axis in block.axes:
+        if at is not None:
+            per_axis.append([at[axis]])
+            cutoffs[axis] = at[axis]
+            continue
         programs = tuple(side.programs[axis] for side in block.sides)
         samples, cutoffs[axis] = visit(block, axis, programs, (), (), domains[axis], budget)
         seen = sorted({sample.extent for sample in samples if sample.extent is not None})

@@ -127,9 +127,7 @@ def _solve_one(row: JointForm, number: int) -> RowComparison:
     """One row: each class is at most a line, and they are equal, or one of them is zero."""
     a, b = row
     both = 1 if a and b else 0
-    return RowComparison(
-        1 if a else 0, 1 if b else 0, both, _onto(a, b), _onto(b, a), _alone(a, b, number), _alone(b, a, number)
-    )
+    return RowComparison(1 if a else 0, 1 if b else 0, both, _onto(a, b), _onto(b, a), _alone(a, b, number), _alone(b, a, number))
 
 
 def _onto(a: Form, b: Form) -> Reshuffle | None:

@@ -127,10 +127,11 @@ def _product(parts: tuple[tuple[tuple[int, ...], tuple[Move, ...]], ...], axes: 
         for side in (0, 1):
             index = [0] * (axes + 2)
             for (block_axes, _), move in zip(parts, combination, strict=True):
-                index[0] += move[side][0]
-                index[1] += move[side][1]
+                param = move[1] if side else move[0]
+                index[0] += param[0]
+                index[1] += param[1]
                 for k, axis in enumerate(block_axes):
-                    index[axis + 2] = move[side][k + 2]
+                    index[axis + 2] = param[k + 2]
             ends.append(tuple(index))
         yield ends[0], ends[1], math.prod((move[2] for move in combination), start=Fraction(1))
 
@@ -146,16 +147,15 @@ def _scatter(
     scaled = any(move[2] != 1 for _, moves in parts for move in moves)
     for block_axes, moves in parts:
         for side in (0, 1):
+            params = [move[1] if side else move[0] for move in moves]
             columns: dict[int, Any] = {k: np.zeros(len(moves), dtype=np.int64) for k in range(axes + 2)}
-            columns[0] = np.array([move[side][0] for move in moves], dtype=np.int64)
-            columns[1] = np.array([move[side][1] for move in moves], dtype=np.int64)
-            for k, axis in enumerate(block_axes):
-                columns[axis + 2] = np.array([move[side][k + 2] for move in moves], dtype=np.int64)
+            for column, position in [(0, 0), (1, 1), *((axis + 2, k + 2) for k, axis in enumerate(block_axes))]:
+                columns[column] = np.array([param[position] for param in params], dtype=np.int64)
             sums[side] = [np.add.outer(total, columns[k]).ravel() for k, total in enumerate(sums[side])]
         if scaled:
             scale = np.multiply.outer(scale, np.array([move[2] for move in moves], dtype=object)).ravel()
-    values = kernel[_torch_indices(source, sums[0])]
-    where = _torch_indices(target, sums[1])
+    values = kernel[torch_indices(source, sums[0])]
+    where = torch_indices(target, sums[1])
     if scaled:
         values = np.array([value * _number(c) for value, c in zip(values.tolist(), scale, strict=True)], dtype=out.dtype)
     flat = np.ravel_multi_index(where, out.shape)
@@ -169,7 +169,8 @@ def _number(c: Fraction) -> Any:
     return c.numerator if c.denominator == 1 else float(c)
 
 
-def _torch_indices(layer: Any, columns: list[Any]) -> tuple[Any, ...]:
+def torch_indices(layer: Any, columns: list[Any]) -> tuple[Any, ...]:
+    """Columns of parameters (p, q, taps...) as index arrays into PyTorch's weight tensor."""
     p, q, *taps = columns
     if isinstance(layer, BatchNorm):
         return (p,)

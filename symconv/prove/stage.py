@@ -197,7 +197,12 @@ def words_of(layers: tuple[Layer, ...], channels: int, axes: int) -> Words:
 
 
 def decide_stage(
-    left: tuple[Layer, ...], right: tuple[Layer, ...], channels: tuple[int, int, int], axes: int, budget: Budget
+    left: tuple[Layer, ...],
+    right: tuple[Layer, ...],
+    channels: tuple[int, int, int],
+    axes: int,
+    budget: Budget,
+    at: tuple[int, ...] | None = None,
 ) -> StageResult | ShapesDiffer | NoCommonExtent:
     """Decides two stages exactly.
 
@@ -206,6 +211,7 @@ def decide_stage(
         channels: (input, left output, right output).
         axes: spatial axes.
         budget: for everything.
+        at: input extents of the stage, to decide there only.
 
     Raises:
         OutsideFragment: a stage is not a linear family.
@@ -220,10 +226,10 @@ def decide_stage(
     if any(first is None for first in firsts):
         return NoCommonExtent()
     for axis, (one, two) in enumerate(zip(*words, strict=True)):
-        n = extents_differ(one, two, domains[axis])
+        n = extents_differ(one, two, domains[axis]) if at is None else None
         if n is not None:
             return ShapesDiffer(tuple(n if a == axis else int(f or 1) for a, f in enumerate(firsts)), different_rates)
-    return _Stage(left, right, channels[0], axes, words, domains, budget).result()
+    return _Stage(left, right, channels[0], axes, words, domains, budget, at).result()
 
 
 def _slope(word: Sequence[Step]) -> Fraction:
@@ -243,7 +249,9 @@ class _Stage:
         words: tuple[Words, Words],
         domains: tuple[Domain, ...],
         budget: Budget,
+        at: tuple[int, ...] | None = None,
     ) -> None:
+        self.at = at
         self.left, self.right, self.channels, self.axes = left, right, channels, axes
         self.words, self.domains, self.budget = words, domains, budget
 
@@ -260,9 +268,7 @@ class _Stage:
         if known and (interior_weights is not weights or interior_bias is not bias):
             assert interior_weights is not None
             interior = interior_weights, interior_bias
-        return StageResult(
-            self.left, self.right, self.channels, self.words, self.domains, weights, bias, interior, known
-        )
+        return StageResult(self.left, self.right, self.channels, self.words, self.domains, weights, bias, interior, known)
 
     def _part(self, left: tuple[Layer, ...], right: tuple[Layer, ...], constant: bool) -> tuple[PartResult, PartResult | None]:
         """(the part, the interior part); the interior part is the part itself if all its blocks are windowed."""
@@ -273,13 +279,18 @@ class _Stage:
         except Indivisible:
             return self._flat(left, right, constant)
         part = self._blocks(assembly, interior=False)
+        if self.at is not None:
+            return part, None
         if all(pure(side.programs[axis]) for block in assembly.blocks for side in block.sides for axis in block.axes):
             return part, part
         return part, self._blocks(assembly, interior=True)
 
     def _blocks(self, assembly: Assembly, interior: bool) -> PartResult:
         radices = assembly.in_radices, assembly.out_radices
-        results = tuple(decide_block(block, self.domains, radices, self.budget, interior=interior) for block in assembly.blocks)
+        results = tuple(
+            decide_block(block, self.domains, radices, self.budget, interior=interior, at=None if interior else self.at)
+            for block in assembly.blocks
+        )
         return PartResult(assembly.in_radices, assembly.out_radices, results, flat=False)
 
     def _flat(self, left: tuple[Layer, ...], right: tuple[Layer, ...], constant: bool) -> tuple[PartResult, PartResult | None]:
@@ -290,6 +301,6 @@ class _Stage:
         outs = () if outward == 1 else (outward,)
         words = words_of(left, self.channels, self.axes), words_of(right, self.channels, self.axes)
         block = flat_block(words, self.axes, constant, (len(ins), len(outs)))
-        table = flat_rows(block, (left, right), self.channels, self.domains, constant, self.budget)
+        table = flat_rows(block, (left, right), self.channels, self.domains, constant, self.budget, self.at)
         part = PartResult(ins, outs, (compare_table(block, table, self.budget),), flat=True)
-        return part, part if windowed(block) else None
+        return part, part if windowed(block) and self.at is None else None

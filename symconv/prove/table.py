@@ -23,7 +23,10 @@ from symconv.operators.blocks import Block, Side, expand_pure, tensor
 from symconv.operators.budget import Budget
 from symconv.operators.domain import Domain, output_extent, smallest
 from symconv.operators.rows import BOTH, LEFT, RIGHT, AxisProgram, Entries, Form, InIndex, pure
-from symconv.operators.steps import extents, rates
+from symconv.operators.steps import Interpolate, extents, rates
+
+
+Extents = tuple[int, ...]
 
 
 @attrs.frozen
@@ -84,7 +87,9 @@ class BlockTable:
     cutoffs: dict[int, int] = attrs.field(factory=dict)
 
 
-def joint_rows(block: Block, domains: Sequence[Domain], radices: Sequence[int], budget: Budget, *, interior: bool = False) -> BlockTable:
+def joint_rows(
+    block: Block, domains: Sequence[Domain], radices: Sequence[int], budget: Budget, *, interior: bool = False, at: Extents | None = None
+) -> BlockTable:
     """All distinct joint rows of a block.
 
     Args:
@@ -93,8 +98,9 @@ def joint_rows(block: Block, domains: Sequence[Domain], radices: Sequence[int], 
         radices: radices of all output digits.
         budget: charged for every path and entry.
         interior: look at the bi-infinite operator only, whatever the borders do.
+        at: look at these input extents only.
     """
-    tables = {axis: axis_table(block, axis, domains[axis], radices, budget, interior) for axis in block.axes}
+    tables = {axis: axis_table(block, axis, domains[axis], radices, budget, interior, None if at is None else at[axis]) for axis in block.axes}
     found: dict[tuple[frozenset[object], frozenset[object]], JointRow] = {}
     for samples in itertools.product(*(tables[axis].samples for axis in block.axes)):
         for digits in _digit_values(block.out_digits, radices):
@@ -188,11 +194,19 @@ def seen_at(program: AxisProgram, shift: tuple[int, int], position: int, sample:
     return least, o, i
 
 
-def axis_table(block: Block, axis: int, domain: Domain, radices: Sequence[int], budget: Budget, interior: bool) -> AxisTable:
-    """The samples of one axis, by the window theorem or up to the cutoff."""
+def axis_table(
+    block: Block, axis: int, domain: Domain, radices: Sequence[int], budget: Budget, interior: bool, at: int | None = None
+) -> AxisTable:
+    """The samples of one axis: at one extent, by the window theorem, or up to the cutoff."""
     programs = tuple(side.programs[axis] for side in block.sides)
     tied = tuple(sorted({d for side in block.sides for d in side.slot_outputs[axis] if d is not None}))
     shift = common_shift(programs)
+    if at is not None:
+        values = list(itertools.product(*(range(radices[d]) for d in tied)))
+        return AxisTable(tied, _at_extent(block, axis, programs, tied, values, at, budget), shift, at, False)
+    if not interior and any(isinstance(step, Interpolate) for program in programs for step in program.steps):
+        programs[0].row(0, (-1,) * len(programs[0].slots), None, budget)
+        programs[1].row(0, (-1,) * len(programs[1].slots), None, budget)
     windowed = all(pure(program) for program in programs)
     if interior or windowed:
         budget.afford(shift[1])
@@ -255,17 +269,29 @@ def visit(
     for start in itertools.takewhile(lambda n: n < domain.least + period, domain.members()):
         n = start
         while True:
-            seen = [extents(program.steps, n) for program in programs]
-            here = [
-                _sample(block, axis, programs, tied, values, n, o, budget, seen)  # type: ignore[arg-type]
-                for o in range(seen[0][-1])  # type: ignore[index]
-            ]
+            here = _at_extent(block, axis, programs, tied, values, n, budget)
             samples += here
             if separated(here, strip):
                 break
             n += period
         cutoff = max(cutoff, n)
     return samples, cutoff
+
+
+def _at_extent(
+    block: Block,
+    axis: int,
+    programs: tuple[AxisProgram, ...],
+    tied: tuple[int, ...],
+    values: list[tuple[int, ...]],
+    n: int,
+    budget: Budget,
+) -> list[_Sample]:
+    """Every output sample at extent n."""
+    seen = [extents(program.steps, n) for program in programs]
+    assert isinstance(seen[0], tuple) and isinstance(seen[1], tuple), "n is a common extent"
+    budget.afford(seen[0][-1])
+    return [_sample(block, axis, programs, tied, values, n, o, budget, seen) for o in range(seen[0][-1])]  # type: ignore[arg-type]
 
 
 def separated(samples: Sequence[_Sample], strip: int) -> bool:

@@ -22,6 +22,7 @@ import attrs
 from symconv.certificate.encode import rational
 from symconv.layers import BatchNorm, Conv, ConvTranspose, Layer, channels_through
 from symconv.operators.blocks import Block
+from symconv.operators.denote import Param as TableParam
 from symconv.operators.denote import apply, denote
 from symconv.operators.domain import output_extent
 from symconv.operators.rows import Form, Param
@@ -81,7 +82,7 @@ def _global(part: PartResult, stage: StageResult, axes: int, which: int) -> _Glo
     terms = tuple((*_join(stage, axes, [(chosen.block, place), *_sample_places(others, samples)]), c) for place, c in functional.terms)
     kernel = {functional.kernel: Fraction(1)}
     picks = [next(iter(form.items())) for _, form in samples]
-    value = functional.value * math.prod(Fraction(c) for _, c in picks)
+    value = functional.value * math.prod((Fraction(c) for _, c in picks), start=Fraction(1))
     larger = _tensor([(chosen.block, kernel), *((b.block, {p: Fraction(1)}) for b, (p, _) in zip(others, picks, strict=True))], axes)
     follow = [(b.block, _follow(b, p, which)) for b, (p, _) in zip(others, picks, strict=True)]
     smaller = _tensor([(chosen.block, {k: Fraction(v) for k, v in functional.attempt.items()}), *follow], axes)
@@ -116,7 +117,7 @@ def _alone(part: PartResult, stage: StageResult, axes: int, which: int) -> _Glob
     picks = [next(iter(form.items())) for _, form in samples]
     term = (*_join(stage, axes, _sample_places(part.blocks, samples)), Fraction(1))
     larger = _tensor([(b.block, {p: Fraction(1)}) for b, (p, _) in zip(part.blocks, picks, strict=True)], axes)
-    return _Global((term,), larger, {}, math.prod(Fraction(c) for _, c in picks))
+    return _Global((term,), larger, {}, math.prod((Fraction(c) for _, c in picks), start=Fraction(1)))
 
 
 def _fixed_case(part: PartResult, stage: StageResult, axes: int, which: int) -> _Global:
@@ -129,7 +130,7 @@ def _fixed_case(part: PartResult, stage: StageResult, axes: int, which: int) -> 
     if this_zero or other_zero or not stage.fixed[which]:
         samples = [_sample(block, source) for block in part.blocks]
         picks = [next(iter(form.items())) for _, form in samples]
-        value = math.prod(Fraction(c) for _, c in picks)
+        value = math.prod((Fraction(c) for _, c in picks), start=Fraction(1))
         term = (*_join(stage, axes, _sample_places(part.blocks, samples)), Fraction(1))
         kernel = _tensor([(b.block, {p: Fraction(1)}) for b, (p, _) in zip(part.blocks, picks, strict=True)], axes)
         return _Global((term,), kernel if source == which else {}, {}, value if source == which else -value)
@@ -137,7 +138,7 @@ def _fixed_case(part: PartResult, stage: StageResult, axes: int, which: int) -> 
     if separating:
         return _global(part, stage, axes, which)
     samples = [_sample(block, which) for block in part.blocks]
-    mine = math.prod(Fraction(next(iter(form.values()))) for _, form in samples)
+    mine = math.prod((Fraction(next(iter(form.values()))) for _, form in samples), start=Fraction(1))
     term = (*_join(stage, axes, _sample_places(part.blocks, samples)), Fraction(1))
     theirs = mine / part.scale if which == 0 else mine * part.scale
     return _Global((term,), {}, {}, mine - theirs)
@@ -180,7 +181,9 @@ def _record(found: _Global, stage: StageResult, axes: int, which: int, part: str
     x: dict[Index, Fraction] = {} if bias else {into: Fraction(1)}
     outputs = [_output(chain, stage, kernel, x, extents, bias) for chain, kernel in zip(chains, kernels, strict=True)]
     shape = _output_shape(stage, extents)
-    terms = [{"extents": list(n), "out": list(o), "in": None if bias else list(i), "coefficient": rational(c)} for n, o, i, c in found.terms]
+    terms = [
+        {"extents": list(n), "out": list(o), "in": None if bias else list(i), "coefficient": rational(c)} for n, o, i, c in found.terms
+    ]
     side = ("left", "right")[which]
     return {
         "kind": "kernel",
@@ -214,8 +217,8 @@ def _output(
     if math.prod(shape) * stage.channels * taps > LARGEST_TABLE:
         return None
     layer = next((item for item in chain if is_parametric(item)), None)
-    values = {(("b", key[0]) if bias else ("w", *torch_index(layer, key))): value for key, value in kernel.items()} if layer else {}
-    return apply(denote(chain, stage.channels, tuple(extents)), defaultdict(Fraction, values), x)
+    values: dict[TableParam, int | Fraction] = {(("b", key[0]) if bias else ("w", *torch_index(layer, key))): value for key, value in kernel.items()} if layer else {}
+    return apply(denote(chain, stage.channels, tuple(extents)), defaultdict(int, values), x)
 
 
 def torch_index(layer: Layer | None, param: Param) -> Index:
@@ -239,4 +242,3 @@ def kernel_record(chain: tuple[Layer, ...], kernel: dict[Param, Fraction], bias:
         return {"shape": list(kernel_shape(layer)), "entries": [], "bias": entries}
     entries = [[list(torch_index(layer, p)), rational(v)] for p, v in sorted(kernel.items()) if v]
     return {"shape": list(kernel_shape(layer)), "entries": entries, "bias": []}
-
