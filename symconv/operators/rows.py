@@ -175,9 +175,8 @@ def _extend_back(step: Extend, states: list[State], extent: int) -> tuple[list[S
         elif step.mode == "replicate":
             kept.append((0 if q < 0 else extent - 1, env, t, c, anchor))
         elif step.mode == "circular":
-            if anchor != 0:
-                touched |= BOTH
-            kept.append((q + extent if q < 0 else q - extent, env, t, c, 1 if q < 0 else -1))
+            wrapped = 1 if side == LEFT else -1
+            kept.append((q + extent * wrapped, env, t, c, 0 if anchor else wrapped))
     return kept, touched
 
 

@@ -6,6 +6,7 @@ Run as a script it times conversions: `python tests/convert/cases.py 500`.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import sys
 import time
@@ -16,7 +17,21 @@ import numpy as np
 
 from symconv.convert.conversion import Conversion, convert_weights
 from symconv.convert.layer import convert_layer
-from symconv.layers import BatchNorm, Conv, ConvTranspose, Layer, Sequential, Weights, flatten
+from symconv.layers import (
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Identity,
+    Layer,
+    Pad,
+    Sequential,
+    Shuffle,
+    Unshuffle,
+    Upsample,
+    Weights,
+    ZeroInsert,
+    flatten,
+)
 from symconv.operators.domain import domain
 from symconv.operators.wiring import is_parametric
 from symconv.prove.reshuffle import bias_length, has_bias, kernel_shape
@@ -65,11 +80,73 @@ def random_convolution(rng: random.Random) -> Conv:
     )
 
 
-def whole(source: Layer) -> tuple[tuple[Layer, ...], int, int]:
-    """(bound members, axes, input channels) of a source that says both."""
+def random_chain(rng: random.Random) -> Layer:
+    """A fixed layer or two around a convolution, in the ways people write upsampling and downsampling."""
+    axes = rng.choice((1, 1, 2))
+    r = tuple(rng.randint(1, 3) for _ in range(axes))
+    phases = math.prod(r)
+    c, out = rng.randint(1, 2), rng.randint(1, 2)
+    order = rng.choice(("CRD", "DCR"))
+    mode = rng.choice(("zeros", "zeros", "zeros", "reflect", "replicate", "circular"))
+    pads = tuple((rng.randint(0, 2), rng.randint(0, 2)) for _ in range(axes))
+    trim = Pad(tuple((rng.randint(-1, 0), rng.randint(-1, 0)) for _ in range(axes)))
+    kernel = tuple(rng.randint(1, 4) for _ in range(axes))
+    bias = rng.random() < 0.4
+
+    def conv(ins: int, outs: int, **more: Any) -> Conv:
+        groups = rng.choice([g for g in (1, 2, 4) if ins % g == 0 and outs % g == 0])
+        return Conv.make(axes, ins, outs, kernel, padding=pads, groups=groups, bias=bias, padding_mode=mode, **more)
+
+    kind = rng.randrange(9)
+    doubling = tuple(rng.choice((1, 2, 4)) for _ in range(axes))  # the weights of linear interpolation are dyadic then
+    if kind == 0:
+        return Sequential((conv(c * phases, out), trim))
+    if kind == 1:
+        return Sequential((conv(c, out * phases), Shuffle(r, order), trim))
+    if kind == 2:
+        return Sequential((Shuffle(r, order), conv(c, out)))
+    if kind == 3:
+        return Sequential((Upsample(doubling, rng.choice(("nearest", "nearest-exact", "linear"))), conv(c, out), trim))
+    if kind == 4:
+        return Sequential((ZeroInsert(r), Pad(tuple((rng.randint(-1, 3), rng.randint(-1, 3)) for _ in range(axes))), conv(c, out)))
+    if kind == 5:
+        return Sequential((Pad(pads, mode), Unshuffle(r, order), conv(c * phases, out)))
+    if kind == 6:
+        return Sequential((random_transposed(rng), rng.choice((Identity(), Pad(1), Pad(-1)))))
+    if kind == 7:
+        return Sequential((Unshuffle(r, order), conv(c * phases, out * phases), Shuffle(r, order)))
+    return Sequential((conv(c, out, stride=tuple(rng.randint(1, 3) for _ in range(axes))), Upsample(r), trim))
+
+
+FIXED = (
+    "AvgPool1d(2)",
+    "AvgPool2d(4, stride=2, padding=1)",
+    "AvgPool2d(2, padding=1, count_include_pad=False)",
+    "Upsample(scale_factor=2)",
+    "Upsample(scale_factor=2, mode='bilinear')",
+    "Upsample(scale_factor=2, mode='bicubic')",
+    "Upsample(scale_factor=(4, 2), mode='bilinear') >> Crop(1)",
+    "ZeroInsert(3)",
+    "PixelShuffle(2)",
+    "PixelUnshuffle(2)",
+    "DepthToSpace(2)",
+    "SpaceToDepth(2)",
+    "ChannelShuffle(2)",
+    "ReplicationPad2d(2)",
+    "ReflectionPad1d((1, 2))",
+    "CircularPad1d(1)",
+    "ZeroPad2d((1, -1, 0, 2))",
+    "Crop(2)",
+    "Identity()",
+)
+"""Layers without parameters, for 4 channels; their weights are dyadic, so that float64 is exact."""
+
+
+def whole(source: Layer, channels: int | None = None) -> tuple[tuple[Layer, ...], int, int]:
+    """(bound members, axes, input channels) of a source."""
     from symconv.prove.decide import bind_pair
 
-    pair = bind_pair(source, source)
+    pair = bind_pair(source, source, channels)
     return pair.left, pair.axes, pair.channels
 
 
@@ -100,14 +177,14 @@ def random_weights(layer: Layer, rng: np.random.Generator) -> tuple[Any, Any]:
     return kernel, rng.integers(-9, 10, bias_length(layer)).astype(np.float64) if has_bias(layer) else None
 
 
-def replay(source: Layer, conversion: Conversion, rng: random.Random, count: int = 2) -> int:
+def replay(source: Layer, conversion: Conversion, rng: random.Random, count: int = 2, channels: int | None = None) -> int:
     """Compares PyTorch's outputs bit by bit on random integers; returns how many extents were compared."""
     import torch
 
     from symconv.conformance.torch_oracle import to_module
 
     numbers = np.random.default_rng(rng.randrange(2**32))
-    members, axes, channels = whole(source)
+    members, axes, channels = whole(source, channels)
     free = next((layer for layer in members if is_parametric(layer)), None)
     kernel, bias = (None, None) if free is None else random_weights(free, numbers)
     moved = convert_weights(conversion, kernel, bias)

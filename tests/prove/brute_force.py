@@ -14,6 +14,7 @@ import numpy as np
 
 from symconv.conformance.torch_oracle import operator_matrix, parameter_families
 from symconv.layers import Layer, Sequential
+from symconv.operators.denote import output_extents
 from symconv.operators.wiring import is_parametric
 
 
@@ -39,11 +40,11 @@ def family(chain: tuple[Layer, ...], axes: int, channels: int, grid: list[tuple[
 
 
 def rank(columns: list[list[Fraction]]) -> int:
-    """Exact rank (columns given as rows of the transposed matrix)."""
-    if not columns or not columns[0]:
+    """Exact rank of the matrix with these columns (equal rows count once)."""
+    rows = {row for row in zip(*columns, strict=True) if any(row)}
+    if not rows:
         return 0
-    entries = [[flint.fmpq(x.numerator, x.denominator) for x in column] for column in columns]
-    return int(flint.fmpq_mat(entries).rank())
+    return int(flint.fmpq_mat([[flint.fmpq(x.numerator, x.denominator) for x in row] for row in rows]).rank())
 
 
 def relation(left: tuple[Layer, ...], right: tuple[Layer, ...], axes: int, channels: int, grid: list[tuple[int, ...]]) -> dict[str, Any]:
@@ -77,6 +78,8 @@ def valid_extents(chains: tuple[tuple[Layer, ...], ...], axes: int, channels: in
 
     def accepted(extents: tuple[int, ...]) -> bool:
         try:
+            for chain in chains:  # PyTorch returns uninitialised memory for some circular pads; the textbook sum refuses them
+                output_extents(chain, extents)
             outs = [module(torch.zeros((1, channels, *extents), dtype=torch.float64)) for module in modules]
         except (RuntimeError, ValueError):
             return False

@@ -1,0 +1,93 @@
+"""Pictures and tables as lines of text of a given width.
+
+Owns: `picture_lines`, `table_lines`, `wrap_expression`. Must not know: colours, what is pictured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from symconv.report.page import Grid, Grids, Picture, Table
+
+GAP = 3
+"""Blanks between grids, and between the columns of a table."""
+
+
+def picture_lines(picture: Picture, width: int) -> list[str]:
+    """The groups side by side where they fit into `width`, otherwise one under the other."""
+    lines: list[str] = []
+    for group in picture.groups:
+        beside = _beside(lines, group, width)
+        if beside is not None:
+            lines = beside
+        else:
+            lines += [*([""] if lines else []), *_group_lines(group, width)]
+    return lines
+
+
+def _beside(lines: list[str], group: Grids, width: int) -> list[str] | None:
+    """`lines` with the group to their right, or None if there is no room."""
+    if not lines:
+        return None
+    taken = max(map(len, lines)) + 2 * GAP
+    block = _group_lines(group, width - taken)
+    if taken + max(map(len, block)) > width or (len(block) > 2 * len(lines) + 4 and len(block) > len(_group_lines(group, width))):
+        return None
+    return _join([lines, block], 2 * GAP)
+
+
+def _group_lines(group: Grids, width: int) -> list[str]:
+    """The caption, then the grids in as many rows as the width asks for; all cells of a group are equally wide."""
+    cell = max((len(text) for grid in group.grids for plane in grid.slices for row in plane for text in row), default=1)
+    blocks = [_grid_lines(grid, cell) for grid in group.grids]
+    widest = max((max(map(len, block)) for block in blocks), default=0)
+    fit = max(1, (width + GAP) // (widest + GAP))
+    out = [group.caption]
+    for start in range(0, len(blocks), fit):
+        padded = [[line.ljust(widest) for line in block] for block in blocks[start : start + fit]]
+        out += [*([""] if start else []), *_join(padded, GAP)]
+    return [line.rstrip() for line in out]
+
+
+def _grid_lines(grid: Grid, cell: int) -> list[str]:
+    rows = max(len(plane) for plane in grid.slices)
+    body = [" | ".join(" ".join(text.rjust(cell) for text in plane[y]) for plane in grid.slices) for y in range(rows)]
+    return [grid.title, *body] if grid.title else body
+
+
+def _join(blocks: Sequence[list[str]], gap: int) -> list[str]:
+    """Blocks of lines side by side, tops aligned."""
+    height = max(map(len, blocks))
+    widths = [max(map(len, block)) for block in blocks]
+    rows = [[block[y] if y < len(block) else "" for block in blocks] for y in range(height)]
+    return [(" " * gap).join(text.ljust(w) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def table_lines(table: Table, width: int) -> list[str]:
+    """A table with a rule under its heading; cells that do not fit are cut with `...`."""
+    rows = [table.columns, *table.rows]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(table.columns))]
+    spare = width - sum(widths) - 2 * (len(widths) - 1)
+    if spare < 0:
+        widest = max(range(len(widths)), key=lambda k: widths[k])
+        widths[widest] = max(8, widths[widest] + spare)
+
+    def line(row: Sequence[str]) -> str:
+        cells = [_cut(text, w) for text, w in zip(row, widths, strict=True)]
+        return "  ".join(
+            text.rjust(w) if k in table.numeric else text.ljust(w) for k, (text, w) in enumerate(zip(cells, widths, strict=True))
+        ).rstrip()
+
+    return [line(table.columns), "  ".join("-" * w for w in widths), *map(line, table.rows)]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - 3)] + "..."
+
+
+def wrap_expression(text: str, width: int) -> list[str]:
+    """A chain on one line if it fits, otherwise one layer a line."""
+    if len(text) <= width:
+        return [text]
+    first, *rest = text.split(" >> ")
+    return [first, *(f">> {layer}" for layer in rest)]
