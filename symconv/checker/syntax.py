@@ -116,10 +116,13 @@ def row(*readers: Reader) -> Reader:
     def read(value: Any) -> tuple[Any, ...]:
         if type(value) is not list or len(value) != len(readers):
             raise Malformed(f"a list of length {len(readers)} is needed")
-        items = iter(value)
-        return listed(lambda item: readers[len(value) - items.__length_hint__()](item))(value) if False else tuple(
-            reader(item) for reader, item in zip(readers, items, strict=True)
-        )
+        items: list[Any] = []
+        try:
+            for reader, item in zip(readers, value, strict=True):
+                items.append(reader(item))
+        except Malformed as fault:
+            raise fault.within(f"[{len(items)}]") from None
+        return tuple(items)
 
     return read
 

@@ -42,12 +42,18 @@ class Slot:
     place_q: int = 0
 
 
+Reach = tuple[tuple[int, int] | None, int | None, int | None]
+"""(least and greatest sample reached without wrapping, least one reached by wrapping to the right end, greatest one
+reached by wrapping to the left end); None where there is none."""
+
+
 @attrs.define
 class Row:
-    """One row: its entries, and which borders its paths touched (LEFT | RIGHT; BOTH rules both anchors out)."""
+    """One row: its entries, which borders its paths touched (LEFT | RIGHT; BOTH rules both anchors out), its reach."""
 
     entries: Entries
     touched: int
+    reach: Reach = (None, None, None)
 
 
 State = tuple[int, tuple[int, ...], int, Number, int]
@@ -99,9 +105,8 @@ class AxisProgram:
             else:
                 states = self._back(step, states)
             budget.spend(len(states) + 1)
-        if extents is not None and not self.constant:
-            touched |= _collisions(states)
-        return Row(self._collect(states), touched)
+        reach = (None, None, None) if extents is None or self.constant else _reach(states)
+        return Row(self._collect(states), touched, reach)
 
     def _back(self, step: Step, states: list[State]) -> list[State]:
         match step:
@@ -212,20 +217,31 @@ def _average_back(step: Average, states: list[State], extent: int | None) -> tup
     return kept, touched
 
 
-def _collisions(states: list[State]) -> int:
-    """BOTH if samples reached by wrapping do not lie strictly on their own side of the others."""
-    if all(anchor == 0 for *_, anchor in states):
-        return 0
+def _reach(states: list[State]) -> Reach:
     plain = [s[0] for s in states if s[4] == 0]
-    wrapped_right = [s[0] for s in states if s[4] > 0]
-    wrapped_left = [s[0] for s in states if s[4] < 0]
-    if wrapped_right and wrapped_left:
-        return BOTH
-    if plain and wrapped_right and max(plain) >= min(wrapped_right):
-        return BOTH
-    if plain and wrapped_left and max(wrapped_left) >= min(plain):
-        return BOTH
-    return 0
+    if len(plain) == len(states):
+        return ((min(plain), max(plain)) if plain else None), None, None
+    right = [s[0] for s in states if s[4] > 0]
+    left = [s[0] for s in states if s[4] < 0]
+    return (min(plain), max(plain)) if plain else None, min(right, default=None), max(left, default=None)
+
+
+def collide(reaches: Sequence[Reach]) -> bool:
+    """Whether samples reached by wrapping do not lie strictly on their own side of all the others.
+
+    The reaches are those of everything that is compared at one output sample: an entry that is anchored to the left
+    end and one that is anchored to the right end must not meet, as they part at larger extents.
+    """
+    plain = [reach[0] for reach in reaches if reach[0] is not None]
+    right = [reach[1] for reach in reaches if reach[1] is not None]
+    left = [reach[2] for reach in reaches if reach[2] is not None]
+    if not right and not left:
+        return False
+    if right and left:
+        return True
+    if right:
+        return any(high >= min(right) for _, high in plain)
+    return any(low <= max(left) for low, _ in plain)
 
 
 def pure(program: AxisProgram) -> bool:

@@ -28,12 +28,14 @@ class Functional:
         kernel: the unit parameter that it sees.
         value: what it gives there.
         attempt: the other class's parameters that come closest (they agree at all smaller places).
+        shown: what `kernel` gives at each place.
     """
 
     terms: tuple[tuple[Place, Fraction], ...]
     kernel: Param
     value: Fraction
     attempt: Form
+    shown: tuple[Fraction, ...]
 
 
 @attrs.frozen
@@ -54,6 +56,8 @@ class BlockResult:
     cutoffs: dict[int, int]
     sample: tuple[tuple[Place, Form] | None, tuple[Place, Form] | None]
     """For each side one nonzero entry, as a functional for blocks that do not separate."""
+    seen: tuple[frozenset[Param], frozenset[Param]] = (frozenset(), frozenset())
+    """For each side the parameters that some entry shows (empty for channel digits alone, where all are seen)."""
 
 
 def decide_block(
@@ -94,13 +98,14 @@ def compare_table(block: Block, table: BlockTable, budget: Budget) -> BlockResul
         _locate(answer.not_back, table.rows),
         table.cutoffs,
         (_first_entry(table.rows, 0), _first_entry(table.rows, 1)),
+        (frozenset(p for row in table.rows for p in row.left), frozenset(p for row in table.rows for p in row.right)),
     )
 
 
 def _locate(annihilator: Annihilator | None, rows: list[JointRow]) -> Functional | None:
     if annihilator is None:
         return None
-    return Functional(tuple((rows[k].place, c) for k, c in annihilator.terms), annihilator.kernel, annihilator.value, annihilator.attempt)
+    return Functional(tuple((rows[k].place, c) for k, c in annihilator.terms), annihilator.kernel, annihilator.value, annihilator.attempt, annihilator.shown)
 
 
 def _first_entry(rows: list[JointRow], side: int) -> tuple[Place, Form] | None:

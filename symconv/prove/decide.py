@@ -13,11 +13,12 @@ from typing import Any
 import attrs
 
 from symconv.errors import BudgetExceeded, InternalError, LayerError, OutsideFragment
-from symconv.layers import Layer, Sequential, channels_through, flatten, input_channels
+from symconv.layers import BatchNorm, Conv, ConvTranspose, Layer, Sequential, channels_through, flatten, input_channels
 from symconv.layers.expression import format_layer
 from symconv.operators.budget import DEFAULT_SECONDS, Budget
 from symconv.operators.domain import Domain, domain, extents_differ, output_extent
 from symconv.prove.certify import accept, certificate, stage_record
+from symconv.prove.reshuffle import parameter_count
 from symconv.prove.stage import NoCommonExtent, ShapesDiffer, StageResult, Words, decide_stage, words_of
 from symconv.prove.stages import Cut, cut_chain, is_nonlinearity, search
 from symconv.theory.relation import DomainRelation, Relation, Trust
@@ -168,6 +169,10 @@ def _showing(extra: list[int | None], firsts: list[int]) -> tuple[int, ...]:
     """Common extents everywhere but on one axis, where the smallest extra extent stands."""
     axis = min((k for k, n in enumerate(extra) if n is not None), key=lambda k: extra[k] or 0)
     return tuple(int(extra[axis] or 0) if k == axis else n for k, n in enumerate(firsts))
+
+
+def _parameters(chain: tuple[Layer, ...]) -> int:
+    return sum(parameter_count(layer) for layer in chain if isinstance(layer, (BatchNorm, Conv, ConvTranspose)))
 
 
 class _Decision:
@@ -405,7 +410,7 @@ class _Decision:
         if self.check:
             accept(record)
             deciders["checker"] = "accepted"
-        if self.presburger and stages:
+        if self.presburger and stages and self.at is None:
             deciders["presburger"] = self._second_opinion(stages)
         left, right = self.pair.texts
         cutoffs = [n for stage in stages for part in (stage.weights, stage.bias) if part for b in part.blocks for n in b.cutoffs.values()]
@@ -419,6 +424,8 @@ class _Decision:
             certificate=record,
             deciders=deciders,
             assumptions=self.pair.assumptions,
+            dead_taps={side: [taps for stage in stages for taps in stage.dead_taps(k)] for k, side in enumerate(("left", "right"))},
+            parameters={side: _parameters(chain) for side, chain in (("left", self.pair.left), ("right", self.pair.right))},
             scope=ALL_EXTENTS if self.at is None else "extents " + "x".join(map(str, self.at)),
             **fields,
         )

@@ -16,7 +16,7 @@ import attrs
 from symconv.operators.blocks import Assembly, Block, expand_pure, tensor
 from symconv.operators.budget import Budget
 from symconv.operators.domain import Domain
-from symconv.operators.rows import LEFT, RIGHT, AxisProgram, Entries, Form, pure
+from symconv.operators.rows import BOTH, LEFT, RIGHT, AxisProgram, Entries, Form, collide, pure
 from symconv.operators.steps import extents, rates
 
 
@@ -87,12 +87,14 @@ def _at(left: AxisProgram, right: AxisProgram, n: int) -> list[Sample]:
 
 
 def _touched(programs: Sequence[tuple[AxisProgram, AxisProgram]], sample: Sample, budget: Budget) -> int:
-    touched = 0
+    touched, reaches = 0, []
     for pair in programs:
         for program, seen in zip(pair, sample.seen, strict=True):
             for digits in _all_digits(program):
-                touched |= program.row(sample.position, digits, seen, budget).touched
-    return touched
+                row = program.row(sample.position, digits, seen, budget)
+                touched |= row.touched
+                reaches.append(row.reach)
+    return BOTH if collide(reaches) else touched
 
 
 def _all_digits(program: AxisProgram) -> list[tuple[int, ...]]:

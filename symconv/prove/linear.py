@@ -32,12 +32,14 @@ class Annihilator:
         kernel: the parameter of the larger class.
         value: what the functional gives on that parameter.
         attempt: parameters of the smaller class that agree with `kernel` on every earlier row of the component.
+        shown: what `kernel` alone gives on the row of each term.
     """
 
     terms: tuple[tuple[int, Fraction], ...]
     kernel: Param
     value: Fraction
     attempt: Form = attrs.field(factory=dict)
+    shown: tuple[Fraction, ...] = ()
 
 
 @attrs.frozen
@@ -143,7 +145,7 @@ def _alone(a: Form, b: Form, number: int) -> Annihilator | None:
     if not a or b:
         return None
     param, value = next(iter(a.items()))
-    return Annihilator(((number, Fraction(1)),), param, Fraction(value))
+    return Annihilator(((number, Fraction(1)),), param, Fraction(value), {}, (Fraction(value),))
 
 
 class _Dense:
@@ -219,7 +221,8 @@ class _Dense:
                 continue
             divisor = math.gcd(*vector)
             terms = tuple((self.numbers[k], Fraction(f * head[k][2][0], divisor)) for k, f in enumerate(vector) if f)
-            candidate = Annihilator(terms, self.params[side][hit], Fraction(image[hit], divisor))
+            shown = tuple(Fraction(head[k][side][hit], head[k][2][0]) for k, f in enumerate(vector) if f)
+            candidate = Annihilator(terms, self.params[side][hit], Fraction(image[hit], divisor), {}, shown)
             if best is None or len(candidate.terms) < len(best.terms):
                 best = candidate
         assert best is not None, "the rank says that there is an annihilator"

@@ -194,6 +194,11 @@ def has_bias(layer: Conv | ConvTranspose | BatchNorm) -> bool:
     return True if isinstance(layer, BatchNorm) else layer.bias
 
 
+def parameter_count(layer: Conv | ConvTranspose | BatchNorm) -> int:
+    """Number of parameters, biases included."""
+    return math.prod(kernel_shape(layer)) + (bias_length(layer) if has_bias(layer) else 0)
+
+
 def bias_length(layer: Conv | ConvTranspose | BatchNorm) -> int:
     """Number of biases."""
     return layer.num_features if isinstance(layer, BatchNorm) else layer.out_channels

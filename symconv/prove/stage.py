@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import attrs
 
-from symconv.layers import Layer
+from symconv.layers import Conv, ConvTranspose, Layer
 from symconv.operators.blocks import Assembly, assemble
 from symconv.operators.budget import Budget
 from symconv.operators.domain import Domain, domain, extents_differ
@@ -133,6 +133,16 @@ class StageResult:
     def relation(self, *, linear: bool = False, interior: bool = False) -> Relation:
         """The relation, with biases unless `linear`."""
         return Relation.of(*self.inclusions(linear=linear, interior=interior))
+
+    def dead_taps(self, side: int) -> list[list[int]]:
+        """Per axis, the taps of one side (0 left, 1 right) that no entry at any extent shows."""
+        layer = next((item for item in (self.right if side else self.left) if is_parametric(item)), None)
+        dead: list[list[int]] = [[] for _ in self.domains]
+        for block in self.weights.blocks if layer is not None else ():
+            for k, axis in enumerate(block.block.axes):
+                taps = layer.kernel[axis] if isinstance(layer, (Conv, ConvTranspose)) else 1
+                dead[axis] = sorted(set(range(taps)) - {param[k + 2] for param in block.seen[side]})
+        return dead
 
     @property
     def dimension(self) -> tuple[int, int, int | None]:

@@ -22,9 +22,8 @@ import attrs
 from symconv.operators.blocks import Block, Side, expand_pure, tensor
 from symconv.operators.budget import Budget
 from symconv.operators.domain import Domain, output_extent, smallest
-from symconv.operators.rows import BOTH, LEFT, RIGHT, AxisProgram, Entries, Form, InIndex, pure
+from symconv.operators.rows import BOTH, LEFT, RIGHT, AxisProgram, Entries, Form, InIndex, collide, pure
 from symconv.operators.steps import Interpolate, extents, rates
-
 
 Extents = tuple[int, ...]
 
@@ -229,6 +228,7 @@ def _sample(
     seen: Sequence[Sequence[int] | None] = (None, None),
 ) -> _Sample:
     sample = _Sample(n, position, {})
+    reaches = []
     for value in values:
         known = dict(zip(tied, value, strict=True))
         pair = []
@@ -236,8 +236,11 @@ def _sample(
             digits = tuple(-1 if d is None else known[d] for d in side.slot_outputs[axis])
             row = program.row(position, digits, inner, budget)
             sample.touched |= row.touched
+            reaches.append(row.reach)
             pair.append(row.entries)
         sample.entries[value] = (pair[0], pair[1])
+    if collide(reaches):
+        sample.touched = BOTH
     return sample
 
 
@@ -298,5 +301,4 @@ def separated(samples: Sequence[_Sample], strip: int) -> bool:
     """Whether some c has: rows before c did not touch the right border, rows from c - strip on not the left one."""
     first_right = next((s.position for s in samples if s.touched & RIGHT), len(samples))
     last_left = next((s.position for s in reversed(samples) if s.touched & LEFT), -1)
-    assert BOTH == LEFT | RIGHT
     return last_left + 1 + strip <= first_right

@@ -29,9 +29,9 @@ from symconv.operators.rows import Form
 from symconv.operators.wiring import Indivisible, is_parametric, refine, wire
 from symconv.prove.decide import Pair, bind_pair, compare_domains, unknown
 from symconv.prove.entries import Entry, EntryList, axis_samples, list_entries
+from symconv.prove.reshuffle import torch_indices
 from symconv.prove.stage import has_bias, words_of
 from symconv.prove.stages import cut_chain, is_nonlinearity
-from symconv.prove.reshuffle import torch_indices
 from symconv.prove.table import common_shift, seen_at
 from symconv.prove.witness import torch_index
 from symconv.theory.relation import DomainRelation, Relation

@@ -32,7 +32,7 @@ from symconv.prove.reshuffle import kernel_shape
 from symconv.prove.stage import PartResult, StageResult
 from symconv.prove.table import Place
 
-LARGEST_TABLE = 20_000
+LARGEST_TABLE = 2_000
 """Entries up to which whole outputs are computed; beyond, only the sample at which the outputs part."""
 
 Index = tuple[int, ...]
@@ -86,6 +86,9 @@ def _global(part: PartResult, stage: StageResult, axes: int, which: int) -> _Glo
     larger = _tensor([(chosen.block, kernel), *((b.block, {p: Fraction(1)}) for b, (p, _) in zip(others, picks, strict=True))], axes)
     follow = [(b.block, _follow(b, p, which)) for b, (p, _) in zip(others, picks, strict=True)]
     smaller = _tensor([(chosen.block, {k: Fraction(v) for k, v in functional.attempt.items()}), *follow], axes)
+    if not smaller:  # the zero kernel parts from the larger side wherever that one is not zero
+        last = max(k for k, value in enumerate(functional.shown) if value)
+        terms = (*terms[:last], *terms[last + 1 :], terms[last])
     return _Global(terms, larger, smaller, value)
 
 
@@ -173,13 +176,16 @@ def _tensor(parts: Sequence[tuple[Block, dict[Param, Fraction]]], axes: int) -> 
 
 
 def _record(found: _Global, stage: StageResult, axes: int, which: int, part: str) -> dict[str, Any]:
-    extents, at, into, _ = found.terms[-1]
     bias = part == "bias"
     kernels = (found.larger, found.smaller) if which == 0 else (found.smaller, found.larger)
     chains = stage.left, stage.right
     records = [kernel_record(chain, kernel, bias) for chain, kernel in zip(chains, kernels, strict=True)]
-    x: dict[Index, Fraction] = {} if bias else {into: Fraction(1)}
-    outputs = [_output(chain, stage, kernel, x, extents, bias) for chain, kernel in zip(chains, kernels, strict=True)]
+    candidates = found.terms[::-1] if all(stage.fixed) else found.terms[-1:]  # two functions part at some term, not always the last
+    for extents, at, into, _ in candidates:
+        x: dict[Index, Fraction] = {} if bias else {into: Fraction(1)}
+        outputs = [_output(chain, stage, kernel, x, extents, bias) for chain, kernel in zip(chains, kernels, strict=True)]
+        if outputs[0] is None or outputs[1] is None or outputs[0].get(at, 0) != outputs[1].get(at, 0):
+            break
     shape = _output_shape(stage, extents)
     terms = [
         {"extents": list(n), "out": list(o), "in": None if bias else list(i), "coefficient": rational(c)} for n, o, i, c in found.terms
@@ -213,8 +219,10 @@ def _output(
 ) -> dict[Index, Any] | None:
     """The whole output by the definition-level tables, or None where they would be large."""
     shape = _output_shape(stage, extents)
-    taps = max((math.prod(layer.kernel) for layer in chain if isinstance(layer, (Conv, ConvTranspose))), default=1)
-    if math.prod(shape) * stage.channels * taps > LARGEST_TABLE:
+    positions = max(math.prod(extents), math.prod(shape[1:]))
+    counts = channels_through(chain, stage.channels)
+    sizes = [math.prod(layer.kernel) * layer.in_channels * layer.out_channels for layer in chain if isinstance(layer, (Conv, ConvTranspose))]
+    if positions * max([*sizes, *counts]) > LARGEST_TABLE:
         return None
     layer = next((item for item in chain if is_parametric(item)), None)
     values: dict[TableParam, int | Fraction] = {(("b", key[0]) if bias else ("w", *torch_index(layer, key))): value for key, value in kernel.items()} if layer else {}

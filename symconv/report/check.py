@@ -51,7 +51,7 @@ def check_page(verdict: Verdict, question: Question) -> Page:
     sections = [Section("", (Facts(tuple(_facts(verdict, question))),))]
     sections += _moves(verdict)
     sections += _refutation(verdict)
-    sections.append(Section("Proof" if verdict.trust else "What was done", tuple(_proof(verdict, question))))
+    sections.append(Section("Proof" if verdict.trust else "What was done", tuple(proof_blocks(verdict, question.saved))))
     return Page(words.headline(verdict, interior=question.interior), words.tone(question.holds), tuple(sections))
 
 
@@ -60,7 +60,7 @@ def _facts(verdict: Verdict, question: Question) -> list[Fact]:
     rows.append(Fact("claim", _claim(verdict, question)))
     rows += extent_facts(verdict)
     rows.append(Fact("domain", words.domain(verdict)))
-    rows.append(Fact("dimension", _dimension(verdict)))
+    rows.append(Fact("dimension", dimension_text(verdict)))
     rows += _other_relations(verdict, question)
     rows += [Fact("distance", f"exactly {verdict.distance}")] if _has_long_distance(verdict) else []
     rows.append(Fact("dead taps", dead_taps(verdict)))
@@ -76,7 +76,7 @@ def _claim(verdict: Verdict, question: Question) -> str:
     return text
 
 
-def extent_facts(verdict: Verdict) -> list[Fact]:
+def extent_facts(verdict: Verdict, names: tuple[str, str] = SIDES) -> list[Fact]:
     """Output extents as formulas; one fact if both layers have the same."""
     try:
         formulas = [_formulas(verdict, side) for side in SIDES]
@@ -84,7 +84,7 @@ def extent_facts(verdict: Verdict) -> list[Fact]:
         return []
     if formulas[0] == formulas[1]:
         return [Fact("extents", formulas[0])]
-    return [Fact("extents", "; ".join(f"{side}: {text}" for side, text in zip(SIDES, formulas, strict=True)))]
+    return [Fact("extents", "; ".join(f"{name}: {text}" for name, text in zip(names, formulas, strict=True)))]
 
 
 def _formulas(verdict: Verdict, side: str) -> str:
@@ -93,7 +93,9 @@ def _formulas(verdict: Verdict, side: str) -> str:
     channels = (verdict.certificate or {}).get("in_channels")
     pair = bind_pair(parse(verdict.left), parse(verdict.right), channels)
     chain = tuple(layer for layer in getattr(pair, side) if not is_nonlinearity(layer))
-    return formula_text([(extent_formula(word, domain(word)), domain_text(domain(word))) for word in words_of(chain, pair.channels, pair.axes)])
+    return formula_text(
+        [(extent_formula(word, domain(word)), domain_text(domain(word))) for word in words_of(chain, pair.channels, pair.axes)]
+    )
 
 
 def formula_text(axes: Sequence[tuple[str, str]]) -> str:
@@ -104,18 +106,19 @@ def formula_text(axes: Sequence[tuple[str, str]]) -> str:
     return "; ".join(f"axis {axis}: {text}" for axis, text in enumerate(texts))
 
 
-def _dimension(verdict: Verdict) -> str:
+def dimension_text(verdict: Verdict, names: tuple[str, str] = SIDES) -> str:
+    """Dimensions of both classes and of their intersection."""
     if verdict.dimension is None:
         return ""
     counts = verdict.parameters or _parameters(verdict.certificate)
     parts = []
-    for side in SIDES:
+    for side, name in zip(SIDES, names, strict=True):
         dimension = getattr(verdict.dimension, side)
         total = counts.get(side)
         if total == 0:
-            parts.append(f"{side} 0, one function")
+            parts.append(f"{name} 0 (one function)")
         else:
-            parts.append(f"{side} {dimension}" + (f" of {total} parameters" if total not in (None, dimension) else ""))
+            parts.append(f"{name} {dimension}" + (f" of {total} parameters" if total not in (None, dimension) else ""))
     shared = verdict.dimension.intersection
     parts.append("intersection empty" if shared is None else f"intersection {shared}")
     return ", ".join(parts)
@@ -172,7 +175,13 @@ def _moves(verdict: Verdict) -> list[Section]:
     if not forth and not verdict.right_in_left:
         return []
     blocks = kernel_pictures(verdict.certificate, forth=forth)
-    return [Section("Where each tap goes", blocks)] if blocks else []
+    return [Section(_moves_title(verdict, forth), blocks)] if blocks else []
+
+
+def _moves_title(verdict: Verdict, forth: bool) -> str:
+    source, target = SIDES if forth else SIDES[::-1]
+    fixed = not (verdict.parameters or _parameters(verdict.certificate)).get(source, 1)
+    return f"The {target} kernel that gives the {source} function" if fixed else "Where each tap goes"
 
 
 def _refutation(verdict: Verdict) -> list[Section]:
@@ -190,13 +199,16 @@ def _refutation_title(verdict: Verdict) -> str:
     return "What differs"
 
 
-def _proof(verdict: Verdict, question: Question) -> list[Block]:
-    rows = [Fact("trust", words.TRUST[verdict.trust] if verdict.trust else "")]
+def proof_blocks(verdict: Verdict, saved: str | None) -> list[Block]:
+    """What vouches for the verdict, and what it rests on."""
+    rows = [Fact("reason", verdict.reason or "")]
+    rows.append(Fact("trust", words.TRUST[verdict.trust] if verdict.trust else ""))
     rows.append(Fact("scope", _scope(verdict)))
     rows.append(Fact("deciders", "; ".join(f"{words.DECIDER.get(name, name)}: {said}" for name, said in verdict.deciders.items())))
-    rows.append(Fact("assumes", "; ".join(("exact arithmetic, so no rounding", *verdict.assumptions)) if verdict.relation is not Relation.UNKNOWN else "; ".join(verdict.assumptions)))
-    rows.append(Fact("certificate", question.saved or ("keep it with --certificate FILE" if verdict.certificate else "")))
-    rows.append(Fact("time", f"{verdict.seconds:.3f} s"))
+    exact = () if verdict.relation is Relation.UNKNOWN else ("exact arithmetic, so no rounding",)
+    rows.append(Fact("assumes", "; ".join((*exact, *verdict.assumptions))))
+    rows.append(Fact("certificate", saved or ("keep it with --certificate FILE" if verdict.certificate else "")))
+    rows.append(Fact("time", words.duration(verdict.seconds)))
     blocks: list[Block] = [Facts(tuple(row for row in rows if row.text))]
     if verdict.relation is Relation.UNKNOWN and verdict.detail and not words.headline(verdict).endswith(verdict.detail):
         blocks.insert(0, Prose(verdict.detail))

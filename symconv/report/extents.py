@@ -125,8 +125,10 @@ def domain_text(valid: Domain, name: str = "n") -> str:
         return f"{name} >= {first}, a multiple of {valid.period}"
     shown = sorted(valid.residues)
     listed = ", ".join(map(str, shown[:6])) + (", ..." if len(shown) > 6 else "")
-    return f"{name} >= {first}, {name} mod {valid.period} in {{{listed}}}" if len(shown) > 1 else (
-        f"{name} >= {first}, {name} mod {valid.period} = {shown[0]}"
+    return (
+        f"{name} >= {first}, {name} mod {valid.period} in {{{listed}}}"
+        if len(shown) > 1
+        else (f"{name} >= {first}, {name} mod {valid.period} = {shown[0]}")
     )
 
 

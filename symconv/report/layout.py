@@ -15,31 +15,33 @@ GAP = 3
 
 def picture_lines(picture: Picture, width: int) -> list[str]:
     """The groups side by side where they fit into `width`, otherwise one under the other."""
+    titled = any(grid.title for group in picture.groups for grid in group.grids)
     lines: list[str] = []
     for group in picture.groups:
-        beside = _beside(lines, group, width)
+        beside = _beside(lines, group, width, titled)
         if beside is not None:
             lines = beside
         else:
-            lines += [*([""] if lines else []), *_group_lines(group, width)]
+            lines += [*([""] if lines else []), *_group_lines(group, width, titled)]
     return lines
 
 
-def _beside(lines: list[str], group: Grids, width: int) -> list[str] | None:
-    """`lines` with the group to their right, or None if there is no room."""
+def _beside(lines: list[str], group: Grids, width: int, titled: bool) -> list[str] | None:
+    """`lines` with the group to their right, or None if there is no room or the group would become much taller."""
     if not lines:
         return None
     taken = max(map(len, lines)) + 2 * GAP
-    block = _group_lines(group, width - taken)
-    if taken + max(map(len, block)) > width or (len(block) > 2 * len(lines) + 4 and len(block) > len(_group_lines(group, width))):
+    block = _group_lines(group, width - taken, titled)
+    fits = taken + max(map(len, block)) <= width
+    if not fits or (len(block) > 2 * len(lines) + 4 and len(block) > len(_group_lines(group, width, titled))):
         return None
     return _join([lines, block], 2 * GAP)
 
 
-def _group_lines(group: Grids, width: int) -> list[str]:
+def _group_lines(group: Grids, width: int, titled: bool) -> list[str]:
     """The caption, then the grids in as many rows as the width asks for; all cells of a group are equally wide."""
     cell = max((len(text) for grid in group.grids for plane in grid.slices for row in plane for text in row), default=1)
-    blocks = [_grid_lines(grid, cell) for grid in group.grids]
+    blocks = [_grid_lines(grid, cell, titled) for grid in group.grids]
     widest = max((max(map(len, block)) for block in blocks), default=0)
     fit = max(1, (width + GAP) // (widest + GAP))
     out = [group.caption]
@@ -49,10 +51,10 @@ def _group_lines(group: Grids, width: int) -> list[str]:
     return [line.rstrip() for line in out]
 
 
-def _grid_lines(grid: Grid, cell: int) -> list[str]:
+def _grid_lines(grid: Grid, cell: int, titled: bool) -> list[str]:
     rows = max(len(plane) for plane in grid.slices)
     body = [" | ".join(" ".join(text.rjust(cell) for text in plane[y]) for plane in grid.slices) for y in range(rows)]
-    return [grid.title, *body] if grid.title else body
+    return [grid.title, *body] if titled else body
 
 
 def _join(blocks: Sequence[list[str]], gap: int) -> list[str]:

@@ -88,24 +88,30 @@ class _Moves:
     target: _Side
     entries: tuple[tuple[Index, Index, Fraction], ...]
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether both kernels have the same taps and none of them moves."""
+        return self.source.kernel == self.target.kernel and all(v == w and c == 1 for v, w, c in self.entries)
 
-def kernel_pictures(certificate: Json | None, *, forth: bool = True) -> tuple[Block, ...]:
+
+def kernel_pictures(certificate: Json | None, *, forth: bool = True, names: tuple[str, str] = ("left", "right")) -> tuple[Block, ...]:
     """The blocks that show a reshuffle: pictures, and what they leave out; nothing if there is no reshuffle.
 
     Args:
         certificate: of a decided comparison.
         forth: from the left layer to the right one, or back.
+        names: what the left and the right layer are called.
     """
     stages = (certificate or {}).get("stages") or ()
     blocks: list[Block] = []
     for number, stage in enumerate(stages):
         if len(stages) > 1:
             blocks.append(Prose(f"Stage {number + 1} of {len(stages)}:"))
-        blocks += _stage_pictures(certificate or {}, stage, forth)
+        blocks += _stage_pictures(certificate or {}, stage, forth, names if forth else names[::-1])
     return tuple(blocks)
 
 
-def _stage_pictures(certificate: Json, stage: Json, forth: bool) -> list[Block]:
+def _stage_pictures(certificate: Json, stage: Json, forth: bool, names: tuple[str, str]) -> list[Block]:
     left, right = (_Side(tuple(certificate[side][k] for k in stage[side])) for side in ("left", "right"))
     source, target = (left, right) if forth else (right, left)
     part = stage["weights"]
@@ -113,10 +119,12 @@ def _stage_pictures(certificate: Json, stage: Json, forth: bool) -> list[Block]:
     if target.free is None or any(block[key] is None for block in part["blocks"]):
         return []
     with_axes = [block for block in part["blocks"] if block["axes"]]
-    names = ("left", "right") if forth else ("right", "left")
     pairs = _channel_pairs(left if forth else right)
     if _is_small(source, target, with_axes, key):
-        drawn = _draw(_Moves(source, target, _product(with_axes, key, certificate["axes"])), names)
+        moves = _Moves(source, target, _product(with_axes, key, certificate["axes"]))
+        if moves.is_identity:
+            return [Prose("Every tap stays where it is.")]
+        drawn = _draw(moves, names)
         if drawn is not None:
             return [*([Prose(pairs)] if pairs else []), *drawn]
     return _axis_pictures(source, target, with_axes, key, names)
@@ -171,10 +179,9 @@ def _draw(moves: _Moves, names: tuple[str, str]) -> list[Block] | None:
     if moves.source.free is not None:
         drawn = tuple(_grid(name, kernel, {tap: letters[pair, tap] for tap in _taps(kernel)}) for pair, name in sources.items())
         groups.append(Grids(f"{names[0]} kernel", drawn))
-    drawn = tuple(
-        _grid(name, slots, {tap: labels.get((pair, tap), ".") for tap in _taps(slots)}) for pair, name in targets.items()
-    )
-    where = moves.target.phases()[0]
+    drawn = tuple(_grid(name, slots, {tap: labels.get((pair, tap), ".") for tap in _taps(slots)}) for pair, name in targets.items())
+    where, phases = moves.target.phases()
+    where = where if targets == phases else ""
     groups.append(Grids(f"{names[1]} kernel" + (f", by {where} phase" if where else ""), drawn))
     blocks: list[Block] = [Picture(tuple(groups))]
     if named:
@@ -190,10 +197,7 @@ def _kernels(side: _Side, seen: set[Index]) -> dict[Index, str]:
     if len(seen) == 1:
         return dict.fromkeys(seen, "")
     many_p, many_q = len({p for p, _ in seen}) > 1, len({q for _, q in seen}) > 1
-    return {
-        (p, q): ", ".join([f"output {p}"] * many_p + [f"input {q}"] * many_q)
-        for p, q in sorted(seen)
-    }
+    return {(p, q): ", ".join([f"output {p}"] * many_p + [f"input {q}"] * many_q) for p, q in sorted(seen)}
 
 
 def _letters(kernels: list[Index], kernel: Index, taps: int) -> dict[tuple[Index, Index], str]:
@@ -253,7 +257,8 @@ def _axis_lines(block: Json, source: _Side, target: _Side, key: str, names: tupl
     for v, w, c in block[key]:
         name = f"{v[0] or v[1]}:{v[2]}" if many else str(v[2])
         rows.setdefault(tuple(w[:2]), {}).setdefault(w[2], []).append((name, Fraction(c)))
-    lines = []
+    wide = "phase 0:  " if len(rows) > 1 else ""
+    lines = [" " * len(wide) + " ".join(str(slot).rjust(4) for slot in range(min(taps, MOST_ROW))) + "   slot", ""]
     for number, (_, slots) in enumerate(sorted(rows.items())):
         if number == MOST_PHASES:
             lines.append(f"... {len(rows) - MOST_PHASES} more phases")

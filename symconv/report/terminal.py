@@ -89,6 +89,6 @@ def _put(on: Console, text: str, width: int, style: str = "", indent: int = 0, h
 
 def _put_whole(on: Console, line: str) -> None:
     """A line that keeps its spaces; samples in brackets stand out."""
-    text = Text(line)
+    text = Text(line.rstrip())
     text.highlight_regex(r"\[[^\]\s]+\]", "bold red")
     on.print(text, no_wrap=True, overflow="ignore", crop=False)

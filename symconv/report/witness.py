@@ -63,8 +63,8 @@ def number(value: Fraction) -> str:
 
 
 def place(name: str, index: Sequence[int]) -> str:
-    """y[0, 1]"""
-    return f"{name}[{', '.join(map(str, index))}]"
+    """y[0,1], without blanks so that no line breaks inside."""
+    return f"{name}[{','.join(map(str, index))}]"
 
 
 def _kernel(kernel: Json) -> str:
@@ -130,36 +130,48 @@ def _reason(witness: Json) -> tuple[Block, ...]:
     smaller = SIDES[1 - SIDES.index(larger)]
     if witness[f"{smaller}_kernel"] is None:
         return (Prose(f"The {smaller} layer is one function, and the {larger} layer realises others."),)
-    terms = [(_entry(term), Fraction(term["coefficient"])) for term in annihilator["terms"]]
+    terms = [(term, Fraction(term["coefficient"])) for term in annihilator["terms"]]
     value = Fraction(annihilator["value"])
     sizes = {tuple(term["extents"]) for term in annihilator["terms"]}
     where = f" at extent {extents_text(next(iter(sizes)))}" if len(sizes) == 1 else ""
-    law, broken = _law(terms, value)
-    return (Prose(f"{_capital(law)}{where} for every {smaller} kernel, but {broken} for the {larger} kernel above."),)
+    law, broken = _law(terms, value, several=len(sizes) > 1)
+    return (Prose(f"{law}{where} for every {smaller} kernel, but {broken} for the {larger} kernel above."),)
 
 
-def _law(terms: Sequence[tuple[str, Fraction]], value: Fraction) -> tuple[str, str]:
-    """(what holds for the smaller class, how the larger one breaks it)."""
+def _law(terms: Sequence[tuple[Json, Fraction]], value: Fraction, several: bool) -> tuple[str, str]:
+    """(what holds for the smaller class, how the larger one breaks it); `several` if the terms stand at several extents."""
     first, c = terms[0]
     if len(terms) == 1:
-        return f"{first} is 0", f"it is {value / c}"
+        return f"{_capital(_entry(first, several))} is 0", f"it is {value / c}"
     if len(terms) == 2 and terms[1][1] == -c:
-        return f"{first} equals {terms[1][0]}", f"they differ by {abs(value / c)}"
+        return f"{_capital(_entry(first, several))} equals {_entry(terms[1][0], several)}", f"they differ by {abs(value / c)}"
     if len(terms) > MOST_TERMS:
-        return f"a combination of {len(terms)} operator entries (the certificate lists it) is 0", f"it is {value}"
-    total = " ".join(f"{'-' if c < 0 else '+' if k else ''} {_factor(c)}{text}".strip() for k, (text, c) in enumerate(terms))
-    return f"{total} is 0", f"it is {value}"
+        return f"A combination of {len(terms)} operator entries (the certificate lists it) is 0", f"it is {value}"
+    total = " ".join(
+        f"{'-' if c < 0 else '+' if k else ''} {_factor(c)}{_short(term, several)}".strip() for k, (term, c) in enumerate(terms)
+    )
+    meaning = "the constant in y[o]" if first["in"] is None else "the coefficient of x[i] in y[o]"
+    letters = "A(o)" if first["in"] is None else "A(o;i)"
+    at = f", and {letters[:-1]}@n) for extent n" if several else ""
+    return f"Write {letters} for {meaning}{at}. Then {total} is 0", f"it is {value}"
 
 
 def _factor(c: Fraction) -> str:
-    return "" if abs(c) == 1 else f"{abs(c)} times "
+    return "" if abs(c) == 1 else f"{abs(c)} "
 
 
-def _entry(term: Json) -> str:
+def _short(term: Json, several: bool) -> str:
+    """An entry in symbols: A(0,1;0,0), at extent 2 x 2 A(0,1;0,0@2x2)."""
+    parts = [",".join(map(str, term[key])) for key in ("out", "in") if term[key] is not None]
+    return f"A({';'.join(parts)}{'@' + 'x'.join(map(str, term['extents'])) if several else ''})"
+
+
+def _entry(term: Json, several: bool) -> str:
     """An entry of the operator in words."""
+    at = f" (extent {extents_text(term['extents'])})" if several else ""
     if term["in"] is None:
-        return f"the constant in {place('y', term['out'])}"
-    return f"the coefficient of {place('x', term['in'])} in {place('y', term['out'])}"
+        return f"the constant in {place('y', term['out'])}{at}"
+    return f"the coefficient of {place('x', term['in'])} in {place('y', term['out'])}{at}"
 
 
 def _capital(text: str) -> str:

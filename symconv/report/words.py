@@ -30,6 +30,14 @@ CLAIM = {
     Claim.RIGHT_IN_LEFT: "right in left",
 }
 
+DOMAIN = {
+    DomainRelation.SAME: "same",
+    DomainRelation.LEFT_WIDER: "left wider",
+    DomainRelation.RIGHT_WIDER: "right wider",
+    DomainRelation.OVERLAPPING: "overlapping",
+    DomainRelation.DISJOINT: "disjoint",
+}
+
 OUTCOME = {True: "proved", False: "refuted", None: "open"}
 
 TRUST = {
@@ -47,9 +55,9 @@ DECIDER = {
 
 _CLASSES = {
     Relation.EQUAL: "both realise the same functions",
-    Relation.LEFT_IN_RIGHT: "the right layer realises every function of the left one, and more",
-    Relation.RIGHT_IN_LEFT: "the left layer realises every function of the right one, and more",
-    Relation.INCOMPARABLE: "each layer realises functions that the other one does not",
+    Relation.LEFT_IN_RIGHT: "the right layer does all the left one does, and more",
+    Relation.RIGHT_IN_LEFT: "the left layer does all the right one does, and more",
+    Relation.INCOMPARABLE: "each layer realises functions the other cannot",
 }
 
 
@@ -65,8 +73,10 @@ def headline(verdict: Verdict, *, interior: bool = False) -> str:
         return f"{RELATION[relation]} in the interior: away from the borders {_CLASSES[relation]}"
     if interior and relation is not Relation.SHAPES_DIFFER:
         return f"unknown in the interior: {verdict.detail or 'the question without borders was not decided'}"
+    if relation is Relation.EQUAL:
+        return f"equal{_place(verdict)}: {_equal(verdict)}"
     if relation in _CLASSES:
-        return f"{RELATION[relation]}{_place(verdict)}: {_CLASSES[relation]}{_every(verdict)}"
+        return f"{RELATION[relation]}{_place(verdict)}: {_CLASSES[relation]}"
     if relation is Relation.SHAPES_DIFFER:
         return f"not equal: {_shapes(verdict)}"
     if relation is Relation.IDENTICAL:
@@ -85,10 +95,10 @@ def _place(verdict: Verdict) -> str:
     return "" if verdict.domain in (None, DomainRelation.SAME) else " on common extents"
 
 
-def _every(verdict: Verdict) -> str:
-    if verdict.relation is not Relation.EQUAL:
-        return ""
-    return ", for every kernel and input" if _place(verdict) else ", for every kernel, input and extent"
+def _equal(verdict: Verdict) -> str:
+    if _place(verdict):
+        return "the same functions there, for every kernel and input"
+    return f"{_CLASSES[Relation.EQUAL]}, for every kernel, input and extent"
 
 
 def _and_extent(verdict: Verdict) -> str:
@@ -97,12 +107,12 @@ def _and_extent(verdict: Verdict) -> str:
 
 def _shapes(verdict: Verdict) -> str:
     witness = verdict.witness or {}
-    shapes = [witness.get("left_shape"), witness.get("right_shape")]
-    channels = witness.get("channels") or [shape[0] if shape else None for shape in shapes]
+    shapes = [witness[key] for key in ("left_shape", "right_shape") if key in witness]
+    channels = witness.get("channels") or [shape[0] for shape in shapes]
     if channels[0] != channels[1]:
         return f"{channels[0]} output channels on the left, {channels[1]} on the right"
     where = f"shapes differ at extent {extents_text(witness['extents'])}" if witness.get("extents") else "shapes differ"
-    if all(shapes):
+    if shapes:
         return f"{where}: {extents_text(shapes[0][1:])} on the left, {extents_text(shapes[1][1:])} on the right"
     return where
 
@@ -128,3 +138,8 @@ def domain(verdict: Verdict) -> str:
 def tone(holds: bool | None) -> Tone:
     """The tone of a claim's outcome."""
     return {True: Tone.PROVED, False: Tone.REFUTED, None: Tone.OPEN}[holds]
+
+
+def duration(seconds: float) -> str:
+    """12 ms; 1.5 s"""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms" if seconds < 0.01 else f"{1000 * seconds:.0f} ms"

@@ -110,7 +110,7 @@ def random_chain(rng: random.Random) -> Layer:
     if kind == 4:
         return Sequential((ZeroInsert(r), Pad(tuple((rng.randint(-1, 3), rng.randint(-1, 3)) for _ in range(axes))), conv(c, out)))
     if kind == 5:
-        return Sequential((Pad(pads, mode), Unshuffle(r, order), conv(c * phases, out)))
+        return Sequential((Pad(pads, "zeros" if mode == "circular" else mode), Unshuffle(r, order), conv(c * phases, out)))
     if kind == 6:
         return Sequential((random_transposed(rng), rng.choice((Identity(), Pad(1), Pad(-1)))))
     if kind == 7:

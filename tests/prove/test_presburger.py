@@ -54,17 +54,20 @@ TRUE = [
     ("Conv1d(1,1,5,padding=2,padding_mode='reflect')", "ReflectionPad1d(2) >> Conv1d(1,1,5)", "equal"),
     ("Conv1d(1,1,4,padding=3,dilation=2,padding_mode='circular')", "CircularPad1d(3) >> Conv1d(1,1,4,dilation=2)", "equal"),
     ("ReplicationPad1d(2)", "ReplicationPad1d(1) >> ReplicationPad1d(1)", "equal"),
-    ("CircularPad1d(2)", "CircularPad1d(1) >> CircularPad1d(1)", "incomparable"),
+    ("CircularPad1d(2)", "ReplicationPad1d(2)", "incomparable"),
     (
         "Upsample(scale_factor=2) >> Conv2d(1,1,3,padding=1,padding_mode='replicate')",
         "ReplicationPad2d(1) >> Upsample(scale_factor=2) >> Conv2d(1,1,3) >> Crop(1,1,1,1)",
         "equal",
     ),
-    ("Conv1d(1,1,3,stride=3,padding=1,dilation=2,padding_mode='replicate')", "ReplicationPad1d(1) >> Conv1d(1,1,3,stride=3,dilation=2)", "equal"),
+    (
+        "Conv1d(1,1,3,stride=3,padding=1,dilation=2,padding_mode='replicate')",
+        "ReplicationPad1d(1) >> Conv1d(1,1,3,stride=3,dilation=2)",
+        "equal",
+    ),
     ("Conv1d(1,2,1) >> ZeroPad1d(1)", "ZeroPad1d(1) >> Conv1d(1,2,1)", "incomparable"),
     # resampling
     ("Upsample(scale_factor=3) >> Conv1d(1,1,3,stride=3)", "Conv1d(1,1,1)", "equal"),
-    ("Upsample(scale_factor=2,mode='linear') >> Crop(1,1)", "ZeroInsert(2) >> Conv1d(1,1,3,padding=1,B) >> Crop(0,0)", "shapes_differ"),
     ("Upsample(scale_factor=2,mode='bicubic')", "ReplicationPad2d(1) >> Upsample(scale_factor=2,mode='bicubic') >> Crop(2,2,2,2)", "equal"),
     ("AvgPool1d(3,stride=2,padding=1)", "Conv1d(1,1,3,stride=2,padding=1,B)", "left_in_right"),
     ("AvgPool1d(3,stride=2,padding=1,count_include_pad=False)", "Conv1d(1,1,3,stride=2,padding=1,B)", "incomparable"),
@@ -72,7 +75,8 @@ TRUE = [
     ("AvgPool2d(2,stride=2,divisor_override=3)", "PixelUnshuffle(2) >> Conv2d(4,1,1,B)", "left_in_right"),
     # digits of one channel index on two axes: one block with both
     ("PixelShuffle(2) >> Conv2d(1,1,2,B)", "ChannelShuffle(2) >> PixelShuffle(2) >> Conv2d(1,1,2,B)", "incomparable"),
-    ("ChannelShuffle(2) >> ChannelShuffle(2) >> PixelShuffle(2)", "PixelShuffle(2)", "equal"),
+    ("ChannelShuffle(2) >> ChannelShuffle(2) >> PixelShuffle(2) >> Conv2d(1,1,2,B)", "PixelShuffle(2) >> Conv2d(1,1,2,B)", "equal"),
+    ("Conv2d(4,4,1,B) >> PixelShuffle(2)", "ChannelShuffle(2) >> Conv2d(4,4,1,B) >> ChannelShuffle(2) >> PixelShuffle(2)", "equal"),
 ]
 
 REFUTED_INCLUSIONS = [
@@ -81,7 +85,7 @@ REFUTED_INCLUSIONS = [
     ("Upsample(scale_factor=2,mode='bilinear') >> Conv2d(1,1,3,padding=1,B)", "ConvTranspose2d(1,1,6,stride=2,padding=2,B)"),
     ("AvgPool1d(3,stride=2,padding=1,count_include_pad=False)", "Conv1d(1,1,3,stride=2,padding=1,B)"),
     ("Conv1d(1,2,1) >> ZeroPad1d(1)", "ZeroPad1d(1) >> Conv1d(1,2,1)"),
-    ("CircularPad1d(2)", "CircularPad1d(1) >> CircularPad1d(1)"),
+    ("CircularPad1d(2)", "ReplicationPad1d(2)"),
 ]
 """Included in the interior, refuted at the borders."""
 
@@ -116,7 +120,7 @@ def copied(reshuffle: Reshuffle) -> Reshuffle:
     return {param: dict(form) for param, form in reshuffle.items()}
 
 
-@pytest.mark.parametrize(("left", "right", "relation"), [row for row in TRUE if row[2] != "shapes_differ"])
+@pytest.mark.parametrize(("left", "right", "relation"), TRUE)
 def test_agrees_with_the_rank_decider(left: str, right: str, relation: str) -> None:
     stage = decided(left, right)
     assert stage.relation().value == relation
@@ -157,7 +161,9 @@ def test_a_changed_coefficient_is_contradicted(left: str, right: str, relation: 
             assert ask(with_block(stage, part, number, forth=changed)) == "contradicts"
 
 
-@pytest.mark.parametrize(("left", "right"), [row[:2] for row in TRUE[:3]] + [("Conv1d(1,1,3,padding=1)",) * 2, ("Conv2d(1,1,(1,9),padding=(0,8))",) * 2])
+@pytest.mark.parametrize(
+    ("left", "right"), [row[:2] for row in TRUE[:3]] + [("Conv1d(1,1,3,padding=1)",) * 2, ("Conv2d(1,1,(1,9),padding=(0,8))",) * 2]
+)
 def test_swapped_taps_are_contradicted(left: str, right: str) -> None:
     stage = decided(left, right)
     for part, number in axis_blocks(stage):
@@ -195,6 +201,20 @@ def test_a_false_refutation_is_contradicted() -> None:
     for terms in (((moved, factor), *rest), ((outside, factor), *rest), tuple(rest)):
         assert ask(with_block(stage, "weights", 0, not_forth=attrs.evolve(functional, terms=terms))) == "contradicts"
     assert ask(with_block(stage, "weights", 0, not_forth=attrs.evolve(functional, value=functional.value * 2))) == "contradicts"
+
+
+def test_a_block_of_two_axes_is_asked_on_both_at_once() -> None:
+    """A digit on different axes of the two sides: included in itself, but not the one side in the other."""
+    stage = decided("PixelShuffle(2) >> Conv2d(1,1,3,padding=1,B)", "ChannelShuffle(2) >> PixelShuffle(2) >> Conv2d(1,1,3,padding=1,B)")
+    (number,) = [number for _, number in axis_blocks(stage)]
+    block = stage.weights.blocks[number].block
+    assert block.axes == (0, 1)
+    identity: Reshuffle = {(0, 0, one, two): {(0, 0, one, two): 1} for one in range(3) for two in range(3)}
+    assert ask(with_block(stage, "weights", number, forth=identity)) == "contradicts"
+    itself = {"block": attrs.evolve(block, right=block.left), "forth": identity, "back": identity}
+    assert ask(with_block(stage, "weights", number, **itself)) == "agrees"
+    transposed = {(0, 0, one, two): {(0, 0, two, one): 1} for one in range(3) for two in range(3)}
+    assert ask(with_block(stage, "weights", number, **itself | {"back": transposed})) == "contradicts"
 
 
 def test_output_extents_that_differ_are_contradicted() -> None:
@@ -238,14 +258,16 @@ def test_no_time_is_no_answer() -> None:
 
 
 def test_time_is_bounded_where_the_solver_is_slow() -> None:
-    stage = decided("AvgPool1d(24,padding=12,stride=12,count_include_pad=False)", "AvgPool1d(24,padding=12,stride=12,count_include_pad=False)")
+    stage = decided(
+        "AvgPool1d(24,padding=12,stride=12,count_include_pad=False)", "AvgPool1d(24,padding=12,stride=12,count_include_pad=False)"
+    )
     started = time.monotonic()
     answer = confirm(stage, Budget(0.5))
     assert answer == "agrees" or answer.startswith("left out")
     assert time.monotonic() - started < 1.5
 
 
-@pytest.mark.parametrize(("left", "right", "relation"), [row for row in TRUE if row[2] != "shapes_differ"])
+@pytest.mark.parametrize(("left", "right", "relation"), TRUE)
 def test_symbolic_rows_at_concrete_places_are_the_rank_deciders_rows(left: str, right: str, relation: str) -> None:
     """Two meanings of the primitives, written apart, entry by entry."""
     stage = decided(left, right)
@@ -265,7 +287,7 @@ def test_symbolic_rows_at_concrete_places_are_the_rank_deciders_rows(left: str, 
 )
 @settings(max_examples=60)
 def test_the_universal_lowering_is_confirmed(k: int, s: int, d: int, padding: int, extra: int, bias: bool) -> None:
-    """Zero-insertion by design: phase phi takes the taps phi, phi + s, ..., of the kernel moved by a = -padding mod s."""
+    """Phase phi of the low-resolution kernel takes the taps phi, phi + s, ... of the kernel moved by a = -padding mod s."""
     op = min(extra, max(s, d) - 1)
     reach = d * (k - 1) + 1
     a = -padding % s
