@@ -28,6 +28,11 @@ class Layer:
     parametric: ClassVar[bool] = False
     nonlinear: ClassVar[bool] = False
 
+    @property
+    def biased(self) -> bool:
+        """Whether it is parametric and has a bias."""
+        return self.parametric and bool(getattr(self, "bias", True))
+
     def channels(self, given: int, axes: int) -> int:
         """Output channels; Rejected if the layer is illegal or does not take `given` channels."""
         return given
@@ -56,9 +61,13 @@ class Layer:
         """The samples lo <= x < hi that are there; reads of others are answered by `mode`."""
         return 0, n
 
+    def taps(self, axis: int) -> int:
+        """The kernel's taps."""
+        return 1
+
     def breadth(self, axis: int) -> int:
         """An upper bound of the number of reads."""
-        return 4
+        return max(4, self.taps(axis))
 
     def reads(self, axis: int, o: int, n: int | None, phase: int | None) -> list[Read]:
         """The reads of output sample o. n is None for the bi-infinite signal; phase None means any (Unshuffle)."""
@@ -105,7 +114,7 @@ class Conv(Layer):
     def mode(self, axis: int) -> str:
         return self.padding_mode
 
-    def breadth(self, axis: int) -> int:
+    def taps(self, axis: int) -> int:
         return self.kernel[axis]
 
     def reads(self, axis: int, o: int, n: int | None, phase: int | None) -> list[Read]:
@@ -149,7 +158,7 @@ class ConvTranspose(Layer):
     def rate(self, axis: int) -> tuple[int, int]:
         return self.stride[axis], 1
 
-    def breadth(self, axis: int) -> int:
+    def taps(self, axis: int) -> int:
         return self.kernel[axis]
 
     def reads(self, axis: int, o: int, n: int | None, phase: int | None) -> list[Read]:
@@ -175,8 +184,6 @@ class BatchNorm(Layer):
     eps: float
     affine: bool
     track_running_stats: bool
-
-    bias: ClassVar[bool] = True
 
     def channels(self, given: int, axes: int) -> int:
         need(self.num_features == given, f"num_features is not {given}, the channels that arrive")

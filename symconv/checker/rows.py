@@ -7,10 +7,10 @@ from fractions import Fraction
 from itertools import product
 
 from .extents import Extents, settle
-from .faults import Budget
+from .faults import Budget, Rejected, need
 from .layers import Read
 from .syntax import Number
-from .wires import Path, State
+from .wires import Path, State, values_of
 
 Index = tuple[int, ...]
 Form = tuple[tuple[Index, Number], ...]
@@ -19,10 +19,36 @@ Row = dict[Index, dict[Index, Number]]
 
 
 class Reader:
-    """One side of a block. `chains` are those of the block's axes, whole; `start` is the layer where the path begins."""
+    """One side of a block: its path, and its chain on each axis of the block. `first` is the layer of the chain where the path begins."""
 
-    def __init__(self, path: Path, axes: Sequence[int], chains: Sequence[Extents], start: int, bias: bool, budget: Budget) -> None:
-        self.path, self.axes, self.chains, self.start, self.bias, self.budget = path, axes, chains, start, bias, budget
+    def __init__(self, path: Path, chains: Sequence[Extents], first: int, bias: bool, budget: Budget) -> None:
+        self.path, self.chains, self.first, self.bias, self.budget = path, chains, first, bias, budget
+        self.axes = [chain.axis for chain in chains]
+
+    def has(self, parameter: Index) -> bool:
+        """Whether it is a parameter of the block on this side."""
+        if len(parameter) != 2 + len(self.axes):
+            return False
+        kernels = [layer.taps(axis) for layer in self.path.layers if layer.parametric for axis in self.axes] or [1] * len(self.axes)
+        p, q, *taps = parameter
+        known = values_of(p, self.path.p) is not None and values_of(q, self.path.q) is not None
+        return known and all(0 <= j < k for j, k in zip(taps, kernels, strict=True))
+
+    def entry(self, extents: Index, out: Index, at: Index, interior: bool) -> dict[Index, Number]:
+        """The form at output index `out` and input index `at`; Rejected if there is no such entry."""
+        axes = len(self.axes)
+        need(len(extents) == axes and len(out) == len(at) == 1 + axes, "one extent per axis, and indices of one entry more, are needed")
+        values = values_of(out[0], self.path.outputs)
+        known = values_of(at[0], self.path.inputs) is not None if not self.bias else not any(at)
+        if values is None or not known:
+            raise Rejected("no such channel part")
+        if interior:
+            need(not any(extents), "the extents of the bi-infinite signal are written 0")
+            return self.row([None] * axes, values, out[1:]).get(at, {})
+        for chain, n, o, i in zip(self.chains, extents, out[1:], at[1:], strict=True):
+            need(chain.valid(n), f"{n} is no valid extent on axis {chain.axis}")
+            need(0 <= o < chain.all(n)[-1] and 0 <= i < n, f"no such sample on axis {chain.axis}")
+        return self.row(extents, values, out[1:]).get(at, {})
 
     def row(self, extents: Sequence[int | None], values: State, out: Index) -> Row:
         """The row at output digits `values` and positions `out`; None stands for the bi-infinite extent of an axis.
@@ -30,7 +56,7 @@ class Reader:
         Followed backwards: a state is (channel state, positions, parameter so far) and has a coefficient.
         """
         states: dict[tuple[State, Index, Index], Number] = {(values, out, ()): 1}
-        before = [None if n is None else chain.all(n)[self.start :] for n, chain in zip(extents, self.chains, strict=True)]
+        before = [None if n is None else chain.all(n)[self.first :] for n, chain in zip(extents, self.chains, strict=True)]
         for at in reversed(range(len(self.path.layers))):
             layer, step = self.path.layers[at], self.path.steps[at]
             ends = [None if n is None else n[at] for n in before]

@@ -202,8 +202,9 @@ class _Decider:
         groups = self._groups(outward * (1 if self.to in ("transposed", "zero-insertion") else math.prod(w.outward for w in windows)))
         phase_major = any(isinstance(layer, Shuffle) and layer.order == "DCR" for layer in self.source.core)
         splits = [(groups, False)]
-        if groups > 1:
-            splits += [(groups, True)] if phase_major and self.to in ("lr-shuffle", "unshuffle") else []
+        if groups > 1 and phase_major:  # contiguous groups do not survive a phase-major shuffle
+            splits = [(groups, True)] if self.to in ("lr-shuffle", "unshuffle") else []
+        if groups > 1 or not splits:
             splits += [(1, False)]
         for mode in [*(mode for mode in modes if mode != "zeros"), "zeros"]:
             for number, transpose in splits:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from symconv.errors import OutsideFragment
 from symconv.operators.budget import Budget
 from symconv.operators.domain import Domain, domain, output_extent, smallest
 from symconv.operators.steps import Average, Correlate, Decimate, Expand, Extend, Join, Split, Step, rates
@@ -69,6 +70,7 @@ def window_of(word: Sequence[Step], budget: Budget) -> Window:
 
     Raises:
         BudgetExceeded: one period reads more samples than the budget allows.
+        OutsideFragment: the chain has no period.
     """
     inward, outward = rates(word)
     budget.afford(outward * UNITS)
@@ -103,7 +105,7 @@ def _back(step: Step, here: set[int]) -> set[int]:
         case Average():
             return {q for p in here for q in range(*step.window(p, None)[:2])}
         case _:
-            raise AssertionError(step)
+            raise OutsideFragment(f"`{type(step).__name__}` is not shift-invariant, and no form has weights that change with the extent")
 
 
 def _growth(word: Sequence[Step], accepted: Domain, inward: int) -> tuple[int, int]:

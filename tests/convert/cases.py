@@ -66,6 +66,13 @@ def random_transposed(rng: random.Random) -> ConvTranspose:
     )
 
 
+def one_axis(rng: random.Random) -> tuple[int, int, int, int, int, int]:
+    """(k, s, d, pb, pe, op) of a transposed convolution."""
+    k, s, d = rng.randint(1, 9), rng.randint(1, 5), rng.randint(1, 4)
+    reach = d * (k - 1) + 2
+    return k, s, d, rng.randint(0, reach), rng.randint(0, reach), rng.randrange(max(s, d))
+
+
 def random_convolution(rng: random.Random) -> Conv:
     """A strided convolution on 1 or 2 axes in any padding mode."""
     axes = rng.choice((1, 1, 2))
