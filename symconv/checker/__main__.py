@@ -5,29 +5,28 @@ One line a file. Exit code 0: all accepted; 4: one is rejected; 2: one is malfor
 
 import sys
 from pathlib import Path
+from typing import Any
 
 if not __package__:  # run as a folder: it is found through its parent, as the package that it is
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = Path(__file__).resolve().parent.name
     __import__(__package__)
 
-from .certificate import Result, check_certificate
+from .certificate import check_certificate
 from .faults import Malformed
 from .syntax import load
 
 LARGEST = 64 * 2**20
 
 
-def words(result: Result) -> str:
-    """The claim of an accepted certificate in a few words."""
-    claim = result.claim or {}
-    relation = str(claim.get("relation"))
+def words(claim: dict[str, Any]) -> str:
+    """An accepted claim in a few words."""
+    relation, domain = str(claim["relation"]), str(claim["domain"]["relation"])
     if relation == "unknown":
         relation = "left_in_right" if claim["left_in_right"] else "right_in_left" if claim["right_in_left"] else relation
     if relation == "shapes_differ":
         return relation
-    domain = claim["domain"]["relation"]
-    return f"{relation}, all extents" if domain == "same" else f"{relation}, all extents valid for both ({domain})"
+    return f"{relation}, all extents" + ("" if domain == "same" else f" valid for both (domain: {domain})")
 
 
 def check_file(name: str) -> tuple[int, str]:
@@ -38,16 +37,13 @@ def check_file(name: str) -> tuple[int, str]:
         if len(content) > LARGEST:
             return 2, f"malformed {name}: larger than {LARGEST >> 20} MB"
         result = check_certificate(load(content.decode()))
-    except OSError as error:
-        return 2, f"unreadable {name}: {error.strerror}"
-    except (Malformed, UnicodeDecodeError) as error:
-        place = getattr(error, "place", "")
-        return 2, f"malformed {name}: {place}{': ' if place else ''}{error}"
+    except (OSError, UnicodeDecodeError, Malformed) as error:
+        return 2, f"malformed {name}: {getattr(error, 'place', '')} {getattr(error, 'strerror', None) or error}".replace(":  ", ": ")
     except (RecursionError, MemoryError):
         return 4, f"rejected {name}: too large for the checker's budget"
-    if result.accepted:
-        return 0, f"accepted {name}: {words(result)}"
-    return 4, f"rejected {name}: {result.place}{': ' if result.place else ''}{result.reason}"
+    if result.claim is not None:
+        return 0, f"accepted {name}: {words(result.claim)}"
+    return 4, f"rejected {name}: {result.place} {result.reason}".replace(":  ", ": ")
 
 
 def main(names: list[str]) -> int:

@@ -1,23 +1,26 @@
-"""The whole certificate: chains, stages, domain, claim."""
+"""The whole certificate: legal chains, the stages that they are cut into, domains, and the claim that follows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from math import lcm
 from typing import Any
 
-from .extents import Extents, common, compare_domains
-from .faults import Budget, Fault, Malformed, Rejected, need
+from .extents import Chain
+from .faults import Budget, Rejected, at, need
+from .grammar import certificate
 from .layers import Layer
-from .records import Certificate, Stage, certificate
-from .stages import Inclusions, Side, check_stage
+from .rows import Side
+from .stages import Both, Established, Stage
 
-RELATIONS = {(True, True): "equal", (True, False): "left_in_right", (False, True): "right_in_left", (False, False): "incomparable"}
+RELATION = {(True, True): "equal", (True, False): "left_in_right", (False, True): "right_in_left", (False, False): "incomparable"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """Whether a certificate is accepted; if not, why and where in it; if so, the claim that now holds."""
+    """Whether a certificate is accepted: then its claim holds; otherwise why not, and where in it."""
 
     accepted: bool
     reason: str
@@ -25,162 +28,134 @@ class Result:
     place: str
 
 
-def check_certificate(record: dict[str, Any]) -> Result:
-    """Checks a certificate as JSON has it.
+def check_certificate(obj: dict[str, Any]) -> Result:
+    """Checks a certificate, given as the object that its JSON text spells.
 
     Raises:
         Malformed: it is not in the format.
     """
-    found = certificate(record)
+    found = certificate(obj)
     try:
-        _check(found, Budget())
-    except Malformed:
-        raise
-    except Fault as fault:
-        return Result(False, fault.reason, None, fault.place)
-    return Result(True, "", found.claim, "")
+        expected = _expected(found, Budget())
+        for name, value in expected.items():
+            with at(f"claim.{name}"):
+                need(found["claim"][name] == value, f"is {value}")
+    except Rejected as fault:
+        return Result(False, str(fault), None, fault.place)
+    return Result(True, "", found["claim"], "")
 
 
-def _check(found: Certificate, budget: Budget) -> None:
-    chains: list[list[Extents]] = []
-    channels: list[list[int]] = []
-    for name, layers in (("left", found.left), ("right", found.right)):
-        channels.append(_channels(layers, found.in_channels, found.axes, name))
-        chains.append([Extents(layers, axis) for axis in range(found.axes)])
-    claimed = found.claim
-    shared = _check_domain(claimed["domain"], chains[0], chains[1], budget)
-    if found.stages is None:
-        expected = _shapes(found, chains, channels)
-    else:
-        need(shared, "no extent is valid for both sides")
-        established = _stages(found, found.stages, channels, budget)
-        expected = _one(established[0]) if len(established) == 1 else _several(established)
-    for name, value in expected.items():
-        if claimed[name] != value or type(claimed[name]) is not type(value):
-            raise Rejected(f"is {value}").within(f"claim.{name}")
+def _expected(found: dict[str, Any], budget: Budget) -> dict[str, Any]:
+    """What the claim has to say, but for the domain, which is checked here."""
+    axes, names = range(found["axes"]), ("left", "right")
+    channels = [_channels(name, found[name], found["in_channels"]) for name in names]
+    chains = [[Chain(found[name], axis) for axis in axes] for name in names]
+    with at("claim.domain"):
+        shared = _check_domain(found["claim"]["domain"], chains, budget)
+    if "shapes" in found:
+        with at("shapes"):
+            return _shapes(found["shapes"]["extents"], chains, channels[0][-1] != channels[1][-1], found["claim"]["interior_relation"])
+    need(shared, "no extent is valid for both sides")
+    f, g = ([layer for layer in found[name] if layer.nonlinear] for name in names)
+    need(f == g, "the nonlinearities differ")
+    need(len(found["stages"]) == len(f) + 1, "there must be one stage more than nonlinearities")
+    for name in names:
+        _check_cut(name, found[name], [stage[name] for stage in found["stages"]], budget)
+    established, now = list[Established](), [found["in_channels"]] * 2
+    for k, record in enumerate(found["stages"]):
+        with at(f"stages[{k}]"):
+            layers = [[found[name][index] for index in record[name]] for name in names]
+            passed = [_channels(name, own, given) for name, own, given in zip(names, layers, now, strict=True)]
+            left, right = (Side(own, counts, len(axes)) for own, counts in zip(layers, passed, strict=True))
+            established.append(Stage(left, right, budget).check(record))
+            now = [counts[-1] for counts in passed]
+    return _claim(established)
 
 
-def _channels(layers: Sequence[Layer], given: int, axes: int, name: str) -> list[int]:
-    """The channels before each layer and behind the last, every layer being legal."""
-    channels = [given]
-    for at, layer in enumerate(layers):
-        try:
-            channels.append(layer.channels(channels[-1], axes))
-        except Fault as fault:
-            raise fault.within(f"{name}[{at}]") from None
-    return channels
+def _channels(name: str, layers: Sequence[Layer], given: int) -> list[int]:
+    """The channels before each layer and after the last, every layer being legal."""
+    found = [given]
+    for k, layer in enumerate(layers):
+        with at(f"{name}[{k}]"):
+            found.append(layer.channels(found[-1]))
+    return found
 
 
-def _check_domain(domain: dict[str, Any], left: Sequence[Extents], right: Sequence[Extents], budget: Budget) -> bool:
-    """Compares the valid extents, as products over axes; whether there are common ones."""
-    found = []
-    for one, other in zip(left, right, strict=True):
-        _, first, second = common(one, other, budget)
-        need(any(first) and any(second), "one side accepts no extent at all")
-        found.append(compare_domains(first, second))
-    forth, back, shared = (all(facts) for facts in zip(*found, strict=True))
-    relation = (
-        "same" if forth and back else "right_wider" if forth else "left_wider" if back else "overlapping" if shared else "disjoint"
-    )
-    try:
-        need(domain["relation"] == relation, f"the domain is {relation}")
-        extents = domain["extents"]
-        need((extents is None) == (relation == "same"), "extents are given exactly if the domains differ")
-        if extents is not None:
-            need(len(extents) == len(left), "one extent per axis is needed")
-            valid = [all(chain.valid(n) for chain, n in zip(chains, extents, strict=True)) for chains in (left, right)]
-            allowed = {"left_wider": [[True, False]], "right_wider": [[False, True]], "disjoint": [[True, False]]}
-            need(valid in allowed.get(relation, [[True, False], [False, True]]), "the extents do not show the difference")
-    except Fault as fault:
-        raise fault.within("claim.domain") from None
+def _check_domain(domain: dict[str, Any], chains: Sequence[Sequence[Chain]], budget: Budget) -> bool:
+    """Compares the sets of valid extents, products over axes; returns whether there are common ones."""
+    inside, shared = [True, True], True
+    for pair in zip(*chains, strict=True):
+        period = lcm(*(chain.period for chain in pair))
+        firsts = [chain.firsts(period, budget) for chain in pair]
+        need(all(any(of) for of in firsts), "a side accepts no extent at all")
+        for side in (0, 1):
+            inside[side] &= all(n is None or (m is not None and m <= n) for n, m in zip(firsts[side], firsts[1 - side], strict=True))
+        shared &= any(n is not None and m is not None for n, m in zip(*firsts, strict=True))
+    names = {(True, True): "same", (False, True): "left_wider", (True, False): "right_wider"}
+    relation = names.get((inside[0], inside[1]), "overlapping" if shared else "disjoint")
+    need(domain["relation"] == relation, f"the relation is {relation}")
+    shown = domain["extents"]
+    need((shown is None) == (relation == "same"), "extents are null exactly if the domains are the same")
+    if shown is not None:
+        need(len(shown) == len(chains[0]), "one extent per axis is needed")
+        valid = tuple(all(chain.valid(n) for chain, n in zip(side, shown, strict=True)) for side in chains)
+        allowed = {"overlapping": ((True, False), (False, True)), "right_wider": ((False, True),)}
+        need(valid in allowed.get(relation, ((True, False),)), "the extents do not show the difference")
     return shared
 
 
-def _shapes(found: Certificate, chains: Sequence[Sequence[Extents]], channels: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """The claim of two chains whose outputs differ in shape."""
-    extents = found.shapes or ()
-    more, rates = channels[0][-1] != channels[1][-1], [[(chain.period, chain.shift) for chain in side] for side in chains]
+def _shapes(extents: Sequence[int], chains: Sequence[Sequence[Chain]], channels_differ: bool, interior: str | None) -> dict[str, Any]:
+    """Output shapes differ: in channels, or at the given extents. The interior differs (or nothing is said) if channels or rates do."""
     if extents:
-        need(len(extents) == found.axes, "one extent per axis is needed")
-        both = [(left, right, n) for left, right, n in zip(*chains, extents, strict=True)]
-        need(all(left.valid(n) and right.valid(n) for left, right, n in both), "the extents are not valid for both sides")
-        need(any(left.all(n)[-1] != right.all(n)[-1] for left, right, n in both), "the output extents do not differ")
+        need(len(extents) == len(chains[0]), "one extent per axis is needed")
+        need(all(chain.valid(n) for side in chains for chain, n in zip(side, extents, strict=True)), "the extents are not valid for both")
+        outputs = [[chain.output(n) for chain, n in zip(side, extents, strict=True)] for side in chains]
+        need(outputs[0] != outputs[1], "the output extents do not differ")
     else:
-        need(more, "the output channels do not differ")
-    interior = found.claim["interior_relation"]
-    if interior is not None and not more and rates[0] == rates[1]:
-        interior = None
-    differ = dict.fromkeys(("relation", "linear_relation"), "shapes_differ")
-    interior = None if interior is None else "shapes_differ"
-    return {**differ, "interior_relation": interior, "left_in_right": False, "right_in_left": False, "dimension": None}
-
-
-def _stages(found: Certificate, stages: Sequence[Stage], channels: Sequence[Sequence[int]], budget: Budget) -> list[Inclusions]:
-    """What each stage establishes, after the stages were found to cut both chains rightly."""
-    nonlinear = [[layer for layer in layers if layer.nonlinear] for layers in (found.left, found.right)]
-    need(nonlinear[0] == nonlinear[1], "the nonlinearities differ")
-    need(len(stages) == len(nonlinear[0]) + 1, "there must be one stage more than nonlinearities")
-    for name, layers, lists in (("left", found.left, [s.left for s in stages]), ("right", found.right, [s.right for s in stages])):
-        _check_cut(name, layers, lists)
-    established = []
-    now = [found.in_channels, found.in_channels]
-    for at, stage in enumerate(stages):
-        try:
-            sides = []
-            for k, (layers, indices) in enumerate(((found.left, stage.left), (found.right, stage.right))):
-                own = [layers[index] for index in indices]
-                sides.append(Side(own, _channels(own, now[k], found.axes, "layers"), found.axes))
-                now[k] = sides[k].channels[-1]
-            established.append(check_stage(stage, sides[0], sides[1], budget))
-        except Fault as fault:
-            raise fault.within(f"stages[{at}]") from None
-    return established
-
-
-def _check_cut(name: str, layers: Sequence[Layer], stages: Sequence[Sequence[int]]) -> None:
-    """The stages list every linear layer once, in order; one that left its place commutes with all that it crossed."""
-    linear = [at for at, layer in enumerate(layers) if not layer.nonlinear]
-    need([index for stage in stages for index in stage] == linear, f"the stages do not list the {name} layers once and in order")
-    functions = [layer for layer in layers if layer.nonlinear]
-    for stands, stage in enumerate(stages):
-        for index in stage:
-            belongs = sum(layer.nonlinear for layer in layers[:index])
-            crossed = functions[min(stands, belongs) : max(stands, belongs)]
-            need(all(layers[index].commutes(f) for f in crossed), f"{name}[{index}] does not commute with the nonlinearities that it crosses")
-
-
-def _one(found: Inclusions) -> dict[str, Any]:
-    """The claim of a single stage."""
-    left, right, both = found.dimension
-    return {
-        "relation": RELATIONS[found.whole],
-        "linear_relation": RELATIONS[found.linear],
-        "interior_relation": None if found.interior is None else RELATIONS[found.interior],
-        "left_in_right": found.whole[0],
-        "right_in_left": found.whole[1],
-        "dimension": {"left": left, "right": right, "intersection": both},
+        need(channels_differ, "the output channels do not differ")
+    rates = [[(chain.period, chain.shift) for chain in side] for side in chains]
+    says = interior is not None and (channels_differ or rates[0] != rates[1])
+    return dict.fromkeys(("relation", "linear_relation"), "shapes_differ") | {
+        "interior_relation": "shapes_differ" if says else None,
+        "left_in_right": False,
+        "right_in_left": False,
+        "dimension": None,
     }
 
 
-def _several(found: Sequence[Inclusions]) -> dict[str, Any]:
-    """The claim of several stages: inclusion where every stage has it, never strictness."""
+def _check_cut(name: str, layers: Sequence[Layer], stages: Sequence[Sequence[int]], budget: Budget) -> None:
+    """The stages list every linear layer once, in order; one in another stage than its own commutes with all nonlinearities between."""
+    linear = [k for k, layer in enumerate(layers) if not layer.nonlinear]
+    need([k for stage in stages for k in stage] == linear, f"the stages do not list the {name} layers once, in order")
+    nonlinear = [layer for layer in layers if layer.nonlinear]
+    belongs = list(accumulate((layer.nonlinear for layer in layers), initial=0))
+    for stands, stage in enumerate(stages):
+        for k in stage:
+            crossed = nonlinear[min(stands, belongs[k]) : max(stands, belongs[k])]
+            budget.spend(len(crossed))
+            need(all(layers[k].commutes(f) for f in crossed), f"{name}[{k}] does not commute with the nonlinearities that it crosses")
 
-    def relation(pick: Callable[[Inclusions], tuple[bool, bool]]) -> str:
-        return "equal" if all(pick(stage) == (True, True) for stage in found) else "unknown"
 
-    forth, back = (all(stage.whole[side] for stage in found) for side in (0, 1))
-    interiors = [stage.interior for stage in found if stage.interior is not None]
-    both = [stage.dimension[2] for stage in found if stage.dimension[2] is not None]
-    equal = forth and back
+def _claim(stages: Sequence[Established]) -> dict[str, Any]:
+    """What the stages say of the chains. One stage says all; of several, every inclusion must be there, and a strict one shows nothing."""
+    single = len(stages) == 1
+
+    def relation(inclusions: Sequence[Both]) -> str:
+        both = all(forth for forth, _ in inclusions), all(back for _, back in inclusions)
+        return RELATION[both] if single or both == (True, True) else "unknown"
+
+    forth, back = (all(stage.whole[side] for stage in stages) for side in (0, 1))
+    interiors = [stage.interior for stage in stages if stage.interior is not None]
+    left, right, shared = zip(*(stage.dimensions for stage in stages), strict=True)
     return {
-        "relation": "equal" if equal else "unknown",
-        "linear_relation": relation(lambda stage: stage.linear),
-        "interior_relation": None if len(interiors) < len(found) else "equal" if set(interiors) == {(True, True)} else "unknown",
-        "left_in_right": forth or None,
-        "right_in_left": back or None,
+        "relation": relation([stage.whole for stage in stages]),
+        "linear_relation": relation([stage.linear for stage in stages]),
+        "interior_relation": relation(interiors) if len(interiors) == len(stages) else None,
+        "left_in_right": forth or (False if single else None),
+        "right_in_left": back or (False if single else None),
         "dimension": {
-            "left": sum(stage.dimension[0] for stage in found),
-            "right": sum(stage.dimension[1] for stage in found),
-            "intersection": sum(both) if equal and len(both) == len(found) else None,
+            "left": sum(left),
+            "right": sum(right),
+            "intersection": sum(shared) if None not in shared and (single or (forth and back)) else None,
         },
     }

@@ -1,25 +1,17 @@
-"""How a check ends early: a malformed file, a claim that does not hold, a budget that ran out."""
+"""How a check ends early: a malformed file, a claim that does not hold, work without end."""
 
 from __future__ import annotations
 
-from typing import Self
+from types import TracebackType
 
-WORK = 6_000_000
-"""Samples read and coefficients combined before a file counts as too large; some ten seconds."""
+WORK = 5_000_000
+"""Samples read and coefficients combined before a file counts as too large: some ten seconds."""
 
 
 class Fault(ValueError):
-    """Why a file is not accepted, and at which place in it."""
+    """Why a file is not accepted, and the place in it."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.place = ""
-
-    def within(self, place: str) -> Self:
-        """The same fault, seen from one level further out."""
-        self.place = place + ("" if self.place[:1] in ("", "[") else ".") + self.place
-        return self
+    place = ""
 
 
 class Malformed(Fault):
@@ -27,23 +19,35 @@ class Malformed(Fault):
 
 
 class Rejected(Fault):
-    """The file is in the format, and something that it claims is not so."""
-
-
-class Budget:
-    """A counter of work, so that no file keeps the checker busy for long."""
-
-    def __init__(self, work: int = WORK) -> None:
-        self.left = work
-
-    def spend(self, work: int) -> None:
-        """Counts `work`; raises Rejected when there is none left."""
-        self.left -= work
-        if self.left < 0:
-            raise Rejected("too large for the checker's budget")
+    """The file is in the format, but something that it claims is not so."""
 
 
 def need(holds: bool, reason: str) -> None:
     """Raises Rejected unless the condition holds."""
     if not holds:
         raise Rejected(reason)
+
+
+class at:
+    """`with at(place):` puts the place before that of every fault inside."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(fault, Fault):
+            fault.place = self.place + ("" if fault.place[:1] in ("", "[") else ".") + fault.place
+
+
+class Budget:
+    """A counter of work."""
+
+    left = WORK
+
+    def spend(self, work: int) -> None:
+        """Counts `work`; Rejected when there is none left."""
+        self.left -= work
+        need(self.left >= 0, "too large for the checker's budget")

@@ -1,136 +1,122 @@
-"""Rows of a block: what an output sample is, as linear forms of the parameters, one for each input sample; and their ranks."""
+"""The rows of one side of a block: an output sample as linear forms in the parameters, one for each input sample."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from itertools import product
+from math import prod
 
-from .extents import Extents, settle
-from .faults import Budget, Rejected, need
-from .layers import Read
+from .extents import Chain, constant_windowed, windowed
+from .faults import Budget, need
+from .layers import Layer, Line, Read
 from .syntax import Number
-from .wires import Path, State, values_of
+from .wires import Digit, has_part, parts
 
 Index = tuple[int, ...]
-Form = tuple[tuple[Index, Number], ...]
-"""A linear form: (parameter, coefficient), ascending, without zeros."""
-Row = dict[Index, dict[Index, Number]]
+Form = dict[Index, Number]
+"""Parameter [p, q, j...] to coefficient."""
+State = tuple[int, Index, Index]
+"""(channel, position on each axis of the block, parameter so far)."""
+
+
+class Side:
+    """One side of a stage: its layers, the channels before each and after the last, its chain on each axis."""
+
+    def __init__(self, layers: Sequence[Layer], channels: Sequence[int], axes: int) -> None:
+        self.layers, self.channels, self.chains = layers, channels, [Chain(layers, axis) for axis in range(axes)]
+        free = [k for k, layer in enumerate(layers) if layer.parametric]
+        need(len(free) <= 1, "a stage has more than one parametric layer")
+        self.weights = layers[free[0]] if free else None
+        self.free, self.bias, self.tail = bool(free), any(layer.biased for layer in layers), free[0] + 1 if free else 0
+
+    def windowed(self, axis: int, bias: bool) -> bool:
+        """Whether the finite rows on this axis are those of the bi-infinite signal."""
+        lines = self.chains[axis].lines
+        return constant_windowed(lines[self.tail :]) if bias else windowed(lines)
 
 
 class Reader:
-    """One side of a block: its path, and its chain on each axis of the block. `first` is the layer of the chain where the path begins."""
+    """One side of a block: the chain, or (bias) the tail behind its parametric layer, on some axes and some digits of each index.
 
-    def __init__(self, path: Path, chains: Sequence[Extents], first: int, bias: bool, budget: Budget) -> None:
-        self.path, self.chains, self.first, self.bias, self.budget = path, chains, first, bias, budget
-        self.axes = [chain.axis for chain in chains]
+    `digits` has those of out, in, p and q. Where the block has not all axes and digits, every other digit and position is 0.
+    """
+
+    def __init__(self, side: Side, bias: bool, axes: Sequence[int], digits: dict[str, list[Digit]], budget: Budget) -> None:
+        self.side, self.bias, self.axes, self.digits, self.budget = side, bias, axes, digits, budget
+        self.first = side.tail if bias else 0
+        self.layers, self.channels = side.layers[self.first :], side.channels[self.first :]
+        self.chains = [side.chains[axis] for axis in axes]
+        budget.spend(prod(radix for radix, _ in digits["q"]))
+        self.q = parts(digits["q"])
 
     def has(self, parameter: Index) -> bool:
-        """Whether it is a parameter of the block on this side."""
-        if len(parameter) != 2 + len(self.axes):
-            return False
-        kernels = [layer.taps(axis) for layer in self.path.layers if layer.parametric for axis in self.axes] or [1] * len(self.axes)
-        p, q, *taps = parameter
-        known = values_of(p, self.path.p) is not None and values_of(q, self.path.q) is not None
-        return known and all(0 <= j < k for j, k in zip(taps, kernels, strict=True))
+        """Whether the block has this parameter."""
+        weights = None if self.bias else self.side.weights
+        kernel = [weights.lines[axis].k if weights else 1 for axis in self.axes]
+        known = len(parameter) == 2 + len(kernel) and all(j < k for j, k in zip(parameter[2:], kernel, strict=True))
+        return known and has_part(parameter[0], self.digits["p"]) and has_part(parameter[1], self.digits["q"])
 
-    def entry(self, extents: Index, out: Index, at: Index, interior: bool) -> dict[Index, Number]:
-        """The form at output index `out` and input index `at`; Rejected if there is no such entry."""
-        axes = len(self.axes)
-        need(len(extents) == axes and len(out) == len(at) == 1 + axes, "one extent per axis, and indices of one entry more, are needed")
-        values = values_of(out[0], self.path.outputs)
-        known = values_of(at[0], self.path.inputs) is not None if not self.bias else not any(at)
-        if values is None or not known:
-            raise Rejected("no such channel part")
-        if interior:
-            need(not any(extents), "the extents of the bi-infinite signal are written 0")
-            return self.row([None] * axes, values, out[1:]).get(at, {})
-        for chain, n, o, i in zip(self.chains, extents, out[1:], at[1:], strict=True):
-            need(chain.valid(n), f"{n} is no valid extent on axis {chain.axis}")
-            need(0 <= o < chain.all(n)[-1] and 0 <= i < n, f"no such sample on axis {chain.axis}")
-        return self.row(extents, values, out[1:]).get(at, {})
-
-    def row(self, extents: Sequence[int | None], values: State, out: Index) -> Row:
-        """The row at output digits `values` and positions `out`; None stands for the bi-infinite extent of an axis.
-
-        Followed backwards: a state is (channel state, positions, parameter so far) and has a coefficient.
-        """
-        states: dict[tuple[State, Index, Index], Number] = {(values, out, ()): 1}
-        before = [None if n is None else chain.all(n)[self.first :] for n, chain in zip(extents, self.chains, strict=True)]
-        for at in reversed(range(len(self.path.layers))):
-            layer, step = self.path.layers[at], self.path.steps[at]
-            ends = [None if n is None else n[at] for n in before]
-            fresh: dict[tuple[State, Index, Index], Number] = {}
-            for (state, position, parameter), weight in states.items():
-                for below, phases, chosen in step(state, position):
-                    choices = [self._reads(at, a, position[a], ends[a], None if phases is None else phases[a]) for a in range(len(self.axes))]
-                    for reads in product(*choices):
-                        key = (
-                            below,
-                            tuple(x for x, _, _ in reads),
-                            parameter if chosen is None else (*chosen, *(j for _, j, _ in reads)),
-                        )
-                        share = weight
+    def row(self, extents: Sequence[int | None], out: Index) -> dict[Index, Form]:
+        """The row of output index `out`, followed backwards through the layers; an extent None is the bi-infinite signal's."""
+        states: dict[State, Number] = {(out[0], out[1:], ()): 1}
+        known = [None if n is None else chain.extents(n)[self.first :] for n, chain in zip(extents, self.chains, strict=True)]
+        for at in range(len(self.layers) - 1, -1, -1):
+            lines = [self.layers[at].lines[axis] for axis in self.axes]
+            before = [None if ends is None else ends[at] for ends in known]
+            above, states = states, {}
+            for (channel, position, parameter), weight in above.items():
+                for below, phases, chosen in self._channels(at, channel, position):
+                    for reads in product(*map(self._reads, lines, position, before, phases)):
+                        taps = (*chosen, *(j for _, j, _ in reads)) if chosen else parameter
+                        state, share = (below, tuple(x for x, _, _ in reads), taps), weight
                         for _, _, c in reads:
-                            if c != 1:
-                                share = share * c
-                        fresh[key] = fresh.get(key, 0) + share
+                            share = share if c == 1 else share * c
+                        states[state] = states.get(state, 0) + share
                         self.budget.spend(1)
-            states = fresh
-        row: Row = {}
-        for (state, position, parameter), weight in states.items():
-            part = sum(value * place for value, (_, place) in zip(state, self.path.inputs, strict=True))
-            if self.bias:
-                entry, parameter = (0,) * (1 + len(self.axes)), (part, 0) + (0,) * len(self.axes)
-            else:
-                entry, parameter = (part, *position), parameter or (0, 0) + (0,) * len(self.axes)
-            forms = row.setdefault(entry, {})
-            forms[parameter] = forms.get(parameter, 0) + weight
+        row: dict[Index, Form] = {}
+        zeros = (0,) * len(self.axes)
+        for (channel, position, parameter), weight in states.items():
+            entry, parameter = ((0, *zeros), (channel, 0, *zeros)) if self.bias else ((channel, *position), parameter or (0, 0, *zeros))
+            form = row.setdefault(entry, {})
+            form[parameter] = form.get(parameter, 0) + weight
         return row
 
-    def _reads(self, at: int, a: int, o: int, n: int | None, phase: int | None) -> list[Read]:
-        """The reads of one layer on one axis, with those beyond the ends settled."""
-        layer, axis = self.path.layers[at], self.axes[a]
-        self.budget.spend(layer.breadth(axis))
-        reads = layer.reads(axis, o, n, phase)
+    def _reads(self, line: Line, o: int, n: int | None, phase: int | None) -> list[Read]:
+        """What a layer reads on one axis, settled."""
+        self.budget.spend(line.breadth())
+        reads = line.reads(o, n, phase)
         if n is None:
             return reads
-        low, high = layer.inside(axis, n)
-        if all(low <= x < high for x, _, _ in reads):
-            return reads
-        settled = ((x if low <= x < high else settle(layer, axis, x, n), j, c) for x, j, c in reads)
+        low, high = line.inside(n)
+        settled = [(x if low <= x < high else line.settle(x, n), j, c) for x, j, c in reads]
         return [(x, j, c) for x, j, c in settled if x is not None]
 
+    def _channels(self, at: int, channel: int, position: Index) -> list[tuple[int, Sequence[int | None], Index]]:
+        """(input channel, phase that Unshuffle reads on each axis, (p, q)) for an output channel and position of one layer.
 
-def form(found: dict[Index, Number]) -> Form:
-    """A form without its zeros."""
-    return tuple(sorted(item for item in found.items() if item[1]))
-
-
-def rank(forms: Iterable[Form], budget: Budget) -> int:
-    """The rank of linear forms over the rationals, by elimination of each form's smallest parameter."""
-    pivots: dict[Index, dict[Index, Number]] = {}
-    for given in forms:
-        rest = dict(given)
-        while rest:
-            first = min(rest)
-            pivot = pivots.get(first)
-            budget.spend(len(rest))
-            if pivot is None:
-                pivots[first] = rest
-                break
-            budget.spend(len(pivot))
-            factor = _quotient(rest[first], pivot[first])
-            for parameter, c in pivot.items():
-                value = rest.get(parameter, 0) - factor * c
-                if value:
-                    rest[parameter] = value
-                else:
-                    rest.pop(parameter, None)
-    return len(pivots)
-
-
-def _quotient(top: Number, bottom: Number) -> Number:
-    if isinstance(top, int) and isinstance(bottom, int) and top % bottom == 0:
-        return top // bottom
-    return Fraction(top) / bottom
+        Shuffle: y[c, r i + phase] = x[(c, phase), i]. Unshuffle: y[(c, phase), i] = x[c, r i + phase]. (c, phase) is c R + phase in CRD
+        order and phase C + c in DCR order, R the product of the factors, C the number of c, phase row-major over the axes.
+        ChannelShuffle: y[b g + a] = x[a C/g + b], a < g. A parametric layer's output p reads the inputs q of its group.
+        """
+        layer, before, after = self.layers[at], self.channels[at], self.channels[at + 1]
+        none = [None] * len(position)
+        if layer.parametric:
+            width = before // layer.groups
+            start = channel // (after // layer.groups) * width
+            return [(start + q, none, (channel, q)) for q in self.q]
+        if layer.kind == "ChannelShuffle":
+            b, a = divmod(channel, layer.groups)
+            return [(a * (before // layer.groups) + b, none, ())]
+        factors, crd = [line.r for line in layer.lines], layer.fields.get("order") == "CRD"
+        if layer.kind == "Shuffle":
+            phase = 0
+            for axis, r in enumerate(factors):
+                phase = phase * r + (position[self.axes.index(axis)] % r if axis in self.axes else 0)
+            return [(channel * prod(factors) + phase if crd else phase * after + channel, none, ())]
+        if layer.kind == "Unshuffle":
+            c, phase = divmod(channel, prod(factors)) if crd else divmod(channel, before)[::-1]
+            phases = {}
+            for axis in reversed(range(len(factors))):
+                phase, phases[axis] = divmod(phase, factors[axis])
+            return [(c, [phases[axis] for axis in self.axes], ())]
+        return [(channel, none, ())]

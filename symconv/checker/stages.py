@@ -1,224 +1,157 @@
-"""A stage: its two sides, its weights and bias parts split into blocks, and how the blocks' claims combine."""
+"""A stage: two sides with at most one parametric layer each, compared part by part and block by block, and what follows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import lcm, prod
+from typing import Any
 
-from .blocks import Node, Outcome, Sample, Table, Ties, check_block
-from .extents import Extents, bias_windowed, common, visits, windowed
-from .faults import Budget, Fault, Rejected, need
-from .layers import Layer
-from .records import Part, Stage
-from .rows import Reader
-from .wires import Path, Wire, Wiring, flat_path
+from .blocks import Outcome, Sample, Table, Ties, check_block
+from .extents import samples
+from .faults import Budget, at, need
+from .rows import Reader, Side
+from .wires import Digit, Wire, Wiring, digits
 
-
-class Side:
-    """One side of a stage: a chain of layers with at most one parametric layer."""
-
-    def __init__(self, layers: Sequence[Layer], channels: Sequence[int], axes: int) -> None:
-        self.layers, self.channels = layers, channels
-        self.chains = [Extents(layers, axis) for axis in range(axes)]
-        free = [at for at, layer in enumerate(layers) if layer.parametric]
-        need(len(free) <= 1, "more than one parametric layer in a stage")
-        self.free = bool(free)
-        self.tail = free[0] + 1 if free else 0
-        self.bias = self.free and layers[free[0]].biased
-
-    def windowed(self, axis: int, bias: bool) -> bool:
-        """Whether the finite rows on this axis are those of the bi-infinite signal."""
-        return bias_windowed(self.layers[self.tail :], axis) if bias else windowed(self.layers, axis)
+Both = tuple[bool, bool]
+"""(left in right, right in left)."""
+KINDS = (("axis", "axes"), ("in", "in"), ("out", "out"))
 
 
-Pair = tuple[Side, Side]
+class View:
+    """A side of a part, split into the part's blocks."""
+
+    def __init__(self, part: dict[str, Any], side: Side, bias: bool, budget: Budget) -> None:
+        start = side.tail if bias else 0
+        layers, channels = side.layers[start:], side.channels[start:]
+        self.part, self.side, self.bias, self.budget = part, side, bias, budget
+        self.inside: list[set[Wire]] = [set() for _ in part["blocks"]]
+        self.wiring = None if part["flat"] else Wiring(layers, channels, part["in_digits"], part["out_digits"], bias)
+        homes = {(kind, k): home for home, block in enumerate(part["blocks"]) for kind, name in KINDS for k in block[name]}
+        for wire in self.wiring.wires if self.wiring else ():
+            need(sum(kind == "axis" for kind, _ in wire.ends) <= 1, "a digit is tied to two axes, but the part is not flat")
+            found = {homes[end] for end in wire.ends}
+            need(len(found) == 1, "digits and axes that are tied lie in different blocks")
+            self.inside[found.pop()].add(wire)
+
+    def reader(self, k: int) -> Reader:
+        """The rows of a block."""
+        block, inside, known = self.part["blocks"][k], self.inside[k], dict[str, list[Digit]]()
+        for name in ("in", "out"):
+            radices = self.part[f"{name}_digits"]
+            known[name] = [(radices[at], prod(radices[at + 1 :])) for at in block[name]]
+        if self.wiring:
+            wires = {"p": self.wiring.p, "q": self.wiring.q}
+            known |= {name: [digit for wire, digit in digits(of) if wire in inside] for name, of in wires.items()}
+        else:
+            weights, channels, tail = self.side.weights, self.side.channels, self.side.tail
+            known["p"] = [(channels[tail] if weights else 1, 1)]
+            known["q"] = [(channels[tail - 1] // weights.groups if weights and not self.bias else 1, 1)]
+        return Reader(self.side, self.bias, block["axes"], known, self.budget)
+
+    def ties(self, k: int) -> list[list[tuple[str, int]]]:
+        """Input and output digit of each wire of a block that passes through."""
+        return [sorted(wire.ends) for wire in self.inside[k] if {kind for kind, _ in wire.ends} == {"in", "out"}]
 
 
-class Rows:
-    """The samples that make up all extents of a stage, axis by axis."""
+class Stage:
+    """Two sides with the same output extents at all their common valid extents."""
 
-    def __init__(self, sides: Pair, budget: Budget) -> None:
-        self.sides, self.budget = sides, budget
-        self.axes = len(sides[0].chains)
-        self.periods: list[int] = []
-        self.starts: list[list[int]] = []
-        for left, right in zip(sides[0].chains, sides[1].chains, strict=True):
-            period, first, second = common(left, right, budget)
-            starts = [max(n, m) for n, m in zip(first, second, strict=True) if n is not None and m is not None]
-            need(bool(starts), "the two sides have no common valid extent")
-            need(left.shift * right.period == right.shift * left.period, "output extents grow differently")
-            need(all(left.all(n)[-1] == right.all(n)[-1] for n in starts), "output extents differ")
+    def __init__(self, left: Side, right: Side, budget: Budget) -> None:
+        self.sides, self.budget = (left, right), budget
+        need(left.channels[-1] == right.channels[-1], "output channels differ")
+        self.periods, self.starts = list[int](), list[list[int]]()
+        for one, other in zip(left.chains, right.chains, strict=True):
+            period = lcm(one.period, other.period)
+            firsts = zip(one.firsts(period, budget), other.firsts(period, budget), strict=True)
+            starts = [max(n, m) for n, m in firsts if n is not None and m is not None]
+            need(bool(starts), "no extent is valid for both sides")
+            need(one.shift * other.period == other.shift * one.period, "output extents grow differently")
+            need(all(one.output(n) == other.output(n) for n in starts), "output extents differ")
             self.periods.append(period)
             self.starts.append(starts)
 
-    def windowed(self, axis: int, compared: Pair, bias: bool) -> bool:
-        """Whether both compared sides are windowed."""
-        return all(side.windowed(axis, bias) for side in compared)
+    def check(self, record: dict[str, Any]) -> Established:
+        """Everything that the stage's record claims must hold."""
+        whole, linear, dimensions = self._combine(record, False)
+        plain = all(side.windowed(axis, False) for side in self.sides for axis in range(len(self.starts)))
+        plain_bias = all(side.windowed(axis, True) for side in self.sides if side.bias for axis in range(len(self.starts)))
+        undecided = (record["weights"]["flat"] and not plain) or bool(record["bias"] and record["bias"]["flat"] and not plain_bias)
+        need((record["interior"] is None) == (undecided or (plain and plain_bias)), "interior is null exactly if it says nothing new")
+        interior: Both | None = None if undecided else whole
+        if record["interior"] is not None:
+            with at("interior"):
+                interior, _, _ = self._combine(record["interior"], True)
+        return Established(whole, linear, interior, dimensions)
 
-    def samples(self, axis: int, compared: Pair, bias: bool, interior: bool) -> list[Sample]:
-        """Samples (n, o) whose rows are all that there are."""
-        chain = self.sides[0].chains[axis]
-        if interior or self.windowed(axis, compared, bias):
-            shift = chain.shift * (self.periods[axis] // chain.period)
+    def _combine(self, record: dict[str, Any], interior: bool) -> tuple[Both, Both, tuple[int, int, int | None]]:
+        """Inclusions with biases, without, and the dimensions.
+
+        A product of families lies in another iff it is zero or each factor lies in its counterpart. A fixed side is one function, and
+        has no bias; a free side with a bias that shows lies in none without.
+        """
+        left, right = self.sides
+        with at("weights"):
+            found = self._part(record["weights"], self.sides, False, interior)
+        need((record["bias"] is None) == (not left.bias and not right.bias), "bias is null exactly if no side has one")
+        bias = Outcome(0, 0, 0, True, True, 1)
+        if record["bias"] is not None:
+            with at("bias"):
+                bias = self._part(record["bias"], (left if left.bias else right, right if right.bias else left), True, interior)
+        zero, shared = found.left == 0 == found.right, left.bias and right.bias
+        if left.free or right.free:
+            linear = (found.left == 0 or found.forth) if right.free else zero, (found.right == 0 or found.back) if left.free else zero
+        else:
+            linear = (zero or (found.forth and found.back and found.left != 0 and found.scale == 1),) * 2
+        extra = (bias.left if left.bias else 0, bias.right if right.bias else 0)
+        whole = linear[0] and (extra[0] == 0 or (shared and bias.forth)), linear[1] and (extra[1] == 0 or (shared and bias.back))
+        both: int | None = found.both + (bias.both if shared else 0)
+        if not (left.free and right.free):
+            both = 0 if whole[int(left.free)] else None
+        return whole, linear, (found.left + extra[0] if left.free else 0, found.right + extra[1] if right.free else 0, both)
+
+    def _part(self, part: dict[str, Any], compared: tuple[Side, Side], bias: bool, interior: bool) -> Outcome:
+        """All blocks of a part; dimensions are products over them."""
+        need(max(len(part["in_digits"]), len(part["out_digits"])) <= 62, "there are too many digits")
+        need(prod(part["in_digits"]) == (1 if bias else compared[0].channels[0]), "in_digits do not make up the input channels")
+        need(prod(part["out_digits"]) == compared[0].channels[-1], "out_digits do not make up the output channels")
+        counts = {"axes": len(self.starts), "in": len(part["in_digits"]), "out": len(part["out_digits"])}
+        for name, count in counts.items():
+            lists = [block[name] for block in part["blocks"]]
+            need(sorted(k for indices in lists for k in indices) == list(range(count)), f"the blocks do not partition {name}")
+            need(all(list(indices) == sorted(indices) for indices in lists), f"{name} must ascend in every block")
+        need(all(block["axes"] or block["in"] or block["out"] for block in part["blocks"]), "a block is empty")
+        one = len(part["blocks"]) == 1 and max(counts["in"], counts["out"]) <= 1
+        need(one or not part["flat"], "a flat part has one block and one digit for all channels")
+        views, found = [View(part, side, bias, self.budget) for side in compared], list[Outcome]()
+        for k, block in enumerate(part["blocks"]):
+            with at(f"blocks[{k}]"):
+                readers = [view.reader(k) for view in views]
+                if block["axes"]:
+                    taken = [self._samples(axis, compared, bias, interior) for axis in block["axes"]]
+                    table: Table | Ties = Table(readers, taken, self.budget)
+                else:
+                    radices = {(name, at): part[f"{name}_digits"][at] for name in ("in", "out") for at in block[name]}
+                    table = Ties(radices, [view.ties(k) for view in views], [side.free for side in compared])
+                found.append(check_block(block, readers, table, interior))
+        left, right, both, scale = (prod(getattr(each, name) for each in found) for name in ("left", "right", "both", "scale"))
+        return Outcome(left, right, both, all(each.forth for each in found), all(each.back for each in found), scale)
+
+    def _samples(self, axis: int, compared: tuple[Side, Side], bias: bool, interior: bool) -> list[Sample]:
+        """Samples on one axis whose rows are all that there are."""
+        chain, period = self.sides[0].chains[axis], self.periods[axis]
+        if interior or all(side.windowed(axis, bias) for side in compared):
+            shift = chain.shift * (period // chain.period)
             self.budget.spend(shift)
             return [(None, o) for o in range(shift)]
-        left, right = ((side.chains[axis], side.tail if bias else 0) for side in compared)
-        return list(visits(left, right, self.starts[axis], self.periods[axis], self.budget))
-
-
-def check_part(part: Part, rows: Rows, compared: Pair, bias: bool, interior: bool) -> Outcome:
-    """All blocks of a part; dimensions are the products of theirs."""
-    axes, budget = rows.axes, rows.budget
-    channels = 1 if bias else compared[0].channels[0]
-    need(prod(part.in_digits) == channels and not (bias and part.in_digits), "in_digits do not make up the input channels")
-    need(prod(part.out_digits) == compared[0].channels[-1], "out_digits do not make up the output channels")
-    _check_partition(part, axes)
-    views = [_Flat(part, side, bias, budget) if part.flat else _Digits(part, side, bias, budget) for side in compared]
-    outcomes = []
-    for at, block in enumerate(part.blocks):
-        try:
-            left, right = (
-                Reader(view.path(at), [side.chains[axis] for axis in block.axes], side.tail if bias else 0, bias, budget)
-                for view, side in zip(views, compared, strict=True)
-            )
-            if block.axes:
-                samples = [rows.samples(axis, compared, bias, interior) for axis in block.axes]
-                table: Table | Ties = Table(left, right, samples, budget)
-            else:
-                radices = {("in", k): part.in_digits[k] for k in block.inputs} | {("out", k): part.out_digits[k] for k in block.outputs}
-                table = Ties(radices, [view.ties(at) for view in views], [side.free for side in compared])
-            outcomes.append(check_block(block, (left, right), table, interior))
-        except Fault as fault:
-            raise fault.within(f"blocks[{at}]") from None
-    return Outcome(
-        prod(found.left for found in outcomes),
-        prod(found.right for found in outcomes),
-        prod(found.both for found in outcomes),
-        all(found.forth for found in outcomes),
-        all(found.back for found in outcomes),
-        prod(found.scale for found in outcomes),
-    )
-
-
-def _check_partition(part: Part, axes: int) -> None:
-    """The blocks partition all axes and digits; a flat part has one block and whole channel indices."""
-    for name, count in (("axes", axes), ("inputs", len(part.in_digits)), ("outputs", len(part.out_digits))):
-        lists = [getattr(block, name) for block in part.blocks]
-        need(all(tuple(sorted(items)) == items for items in lists), "indices of blocks must ascend")
-        need(sorted(k for items in lists for k in items) == list(range(count)), f"the blocks do not partition the {name}")
-    need(all(block.axes or block.inputs or block.outputs for block in part.blocks), "a block is empty")
-    flat = len(part.blocks) == 1 and len(part.in_digits) <= 1 and len(part.out_digits) <= 1
-    need(flat or not part.flat, "a flat part has one block and one digit for all channels")
-
-
-class _Flat:
-    """A side without digits."""
-
-    def __init__(self, part: Part, side: Side, bias: bool, budget: Budget) -> None:
-        first = side.tail if bias else 0
-        self._path = flat_path(side.layers[first:], side.channels[first:], bias, budget)
-
-    def path(self, at: int) -> Path:
-        return self._path
-
-    def ties(self, at: int) -> list[tuple[Node, Node]]:
-        return []
-
-
-class _Digits:
-    """A side as wires, each in its block."""
-
-    def __init__(self, part: Part, side: Side, bias: bool, budget: Budget) -> None:
-        first = side.tail if bias else 0
-        self.part, self.budget = part, budget
-        self.wiring = Wiring(side.layers[first:], side.channels[first:], (part.in_digits, part.out_digits), bias)
-        homes = {("axis", k): at for at, block in enumerate(part.blocks) for k in block.axes}
-        homes |= {("in", k): at for at, block in enumerate(part.blocks) for k in block.inputs}
-        homes |= {("out", k): at for at, block in enumerate(part.blocks) for k in block.outputs}
-        self.inside: list[set[Wire]] = [set() for _ in part.blocks]
-        for wire in self.wiring.wires():
-            need(sum(kind == "axis" for kind, _ in wire.ends) <= 1, "a digit is tied to two axes, but the part is not flat")
-            at = {homes[end] for end in wire.ends}
-            need(len(at) == 1, "digits and axes that are tied lie in different blocks")
-            self.inside[at.pop()].add(wire)
-
-    def path(self, at: int) -> Path:
-        return self.wiring.path(self.part.blocks[at].axes, self.inside[at], self.budget)
-
-    def ties(self, at: int) -> list[tuple[Node, Node]]:
-        return [(("in", ends["in"]), ("out", ends["out"])) for ends in (dict(wire.ends) for wire in self.inside[at]) if len(ends) == 2]
+        tails = [(side.chains[axis], side.tail if bias else 0) for side in dict.fromkeys(compared)]
+        return list(samples(tails, self.starts[axis], period, self.budget))
 
 
 @dataclass(frozen=True)
-class Inclusions:
-    """What a stage establishes: with biases and without, each (left in right, right in left)."""
+class Established:
+    """What holds of a stage."""
 
-    whole: tuple[bool, bool]
-    linear: tuple[bool, bool]
-    interior: tuple[bool, bool] | None
-    dimension: tuple[int, int, int | None]
-
-
-def check_stage(stage: Stage, left: Side, right: Side, budget: Budget) -> Inclusions:
-    """The stage's parts, combined."""
-    sides = (left, right)
-    need(left.channels[-1] == right.channels[-1], "output channels differ")
-    rows = Rows(sides, budget)
-    whole, linear, dimension = _combined(stage.weights, stage.bias, rows, sides, False)
-    biased = [side for side in sides if side.bias]
-    axes = range(rows.axes)
-    plain = all(rows.windowed(axis, sides, False) for axis in axes)
-    plain_bias = all(side.windowed(axis, True) for side in biased for axis in axes)
-    undecided = (stage.weights.flat and not plain) or (stage.bias is not None and stage.bias.flat and not plain_bias)
-    if undecided or (plain and plain_bias):
-        need(stage.interior is None, "interior must be null here")
-        return Inclusions(whole, linear, None if undecided else whole, dimension)
-    if stage.interior is None:
-        raise Rejected("interior is missing")
-    try:
-        interior, _, _ = _combined(stage.interior.weights, stage.interior.bias, rows, sides, True)
-    except Fault as fault:
-        raise fault.within("interior") from None
-    return Inclusions(whole, linear, interior, dimension)
-
-
-Both = tuple[bool, bool]
-
-
-def _combined(weights: Part, bias: Part | None, rows: Rows, sides: Pair, interior: bool) -> tuple[Both, Both, tuple[int, int, int | None]]:
-    """(inclusions with bias, without, dimensions) of a stage or its interior."""
-    left, right = sides
-    try:
-        found = check_part(weights, rows, sides, False, interior)
-    except Fault as fault:
-        raise fault.within("weights") from None
-    need((bias is None) == (not left.bias and not right.bias), "bias must be null exactly if no side has one")
-    extra = Outcome(0, 0, 0, True, True, 1)
-    if bias is not None:
-        try:
-            extra = check_part(bias, rows, (left if left.bias else right, right if right.bias else left), True, interior)
-        except Fault as fault:
-            raise fault.within("bias") from None
-    linear = _linear(found, left.free, right.free)
-    bias_dims = (extra.left if left.bias else 0, extra.right if right.bias else 0)
-    bias_both = extra.both if left.bias and right.bias else 0
-    forth = linear[0] and (bias_dims[0] == 0 or (left.bias and right.bias and extra.forth))
-    back = linear[1] and (bias_dims[1] == 0 or (left.bias and right.bias and extra.back))
-    dims = (found.left + bias_dims[0] if left.free else 0, found.right + bias_dims[1] if right.free else 0)
-    if left.free and right.free:
-        both: int | None = found.both + bias_both
-    else:
-        both = 0 if (forth if not left.free else back) else None
-    return (forth, back), linear, (*dims, both)
-
-
-def _linear(found: Outcome, left_free: bool, right_free: bool) -> Both:
-    """Inclusions without bias. An inclusion of products of families holds factor by factor, unless the smaller one is zero."""
-    none = found.left == 0 and found.right == 0
-    if not left_free and not right_free:
-        same = none or (found.left != 0 and found.forth and found.back and found.scale == 1)
-        return same, same
-    forth = found.left == 0 or found.forth if right_free else none
-    back = found.right == 0 or found.back if left_free else none
-    return forth, back
+    whole: Both
+    linear: Both
+    interior: Both | None
+    dimensions: tuple[int, int, int | None]

@@ -1,162 +1,100 @@
-"""The spelling of a certificate: JSON text to plain values, each checked for its type. Nothing here knows what they mean."""
+"""The spelling of values: JSON text, and values of the types that a specification asks for. What they mean is not known here."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
-from functools import partial
 from math import gcd, isfinite
 from typing import Any
 
-from .faults import Malformed
+from .faults import Malformed, at
 
 Number = int | Fraction
-Reader = Callable[[Any], Any]
 CAP = 2**62
-LONGEST_RATIONAL = 400
-_RATIONAL = re.compile(r"(-?[1-9][0-9]*|0)(?:/([1-9][0-9]*))?", re.ASCII)
+RATIONAL = re.compile(r"(-?[1-9][0-9]{0,299}|0)(?:/([1-9][0-9]{0,299}))?", re.ASCII)
 
 
 def load(text: str) -> Any:
     """JSON without duplicate keys, NaN, infinities or integers beyond 2**62."""
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+        return json.loads(text, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_float)
     except RecursionError:
         raise Malformed("nested too deeply") from None
-    except Malformed:
-        raise
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise Malformed(f"not JSON: {error}") from None
 
 
+def _be(right: bool, wanted: str) -> None:
+    if not right:
+        raise Malformed(f"{wanted} is needed")
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise Malformed("a key occurs twice in one object")
-    return found
+    _be(len(dict(pairs)) == len(pairs), "an object without duplicate keys")
+    return dict(pairs)
 
 
 def _integer(text: str) -> int:
-    return whole(int(text)) if len(text) <= 20 else _constant("an integer of this size")
+    _be(len(text) <= 20 and abs(int(text)) <= CAP, "an integer of at most 2**62")
+    return int(text)
 
 
 def _float(text: str) -> float:
-    value = float(text)
-    return value if isfinite(value) else float(_constant(text[:20]))
+    _be(isfinite(float(text)), "a finite number")
+    return float(text)
 
 
-def _constant(name: str) -> int:
-    raise Malformed(f"{name} is not allowed")
+def read(spec: Any, value: Any) -> Any:
+    """The value, if it is what the specification says, with tuples for lists.
 
-
-def whole(value: Any, least: int = -CAP) -> int:
-    """An integer in [least, 2**62]."""
-    if type(value) is not int:
-        raise Malformed("an integer is needed")
-    if not least <= value <= CAP:
-        raise Malformed(f"an integer of at least {least} and at most 2**62 is needed")
+    int: an integer of at least that; bool; float: a number; Fraction: a rational; a set: one of these strings; [spec]: a list;
+    (spec, ...): a list with these items; {name: spec}: an object with these fields; a function: what it makes of the value.
+    """
+    if type(spec) is int:
+        _be(type(value) is int and spec <= value <= CAP, f"an integer from {spec} to 2**62")
+    elif spec is bool:
+        _be(type(value) is bool, "true or false")
+    elif spec is float:
+        _be((type(value) is int and abs(value) <= CAP) or (type(value) is float and isfinite(value)), "a number")
+    elif spec is Fraction:
+        return _rational(value)
+    elif type(spec) is set:
+        _be(type(value) is str and value in spec, " or ".join(sorted(spec)))
+    elif type(spec) is list:
+        _be(type(value) is list, "a list")
+        return tuple(_each((f"[{k}]", spec[0], item) for k, item in enumerate(value)))
+    elif type(spec) is tuple:
+        _be(type(value) is list and len(value) == len(spec), f"a list of {len(spec)}")
+        return tuple(_each((f"[{k}]", *pair) for k, pair in enumerate(zip(spec, value, strict=True))))
+    elif type(spec) is dict:
+        _be(type(value) is dict and value.keys() == spec.keys(), f"an object with exactly the fields {', '.join(spec)}")
+        return dict(zip(spec, _each((name, of, value[name]) for name, of in spec.items()), strict=True))
+    else:
+        return spec(value)
     return value
 
 
-natural: Reader = partial(whole, least=0)
-positive: Reader = partial(whole, least=1)
-radix: Reader = partial(whole, least=2)
-
-
-def number(value: Any) -> int | float:
-    """A finite JSON number."""
-    if type(value) is float and isfinite(value):
-        return value
-    return whole(value)
-
-
-def flag(value: Any) -> bool:
-    """true or false."""
-    if type(value) is not bool:
-        raise Malformed("true or false is needed")
-    return value
-
-
-def rational(value: Any) -> Number:
-    """ "p/q" in lowest terms or "p"; an int where it is one."""
-    if value == "1":
-        return 1
-    match = _RATIONAL.fullmatch(value) if type(value) is str and len(value) <= LONGEST_RATIONAL else None
-    if match is None:
-        raise Malformed('a rational "p/q" or "p" is needed')
-    top, bottom = int(match[1]), match[2]
-    if bottom is None:
-        return top
-    if bottom == "1" or gcd(top, int(bottom)) != 1:
-        raise Malformed("a rational must be in lowest terms")
-    return Fraction(top, int(bottom))
-
-
-def word(*choices: str) -> Reader:
-    """One of some strings."""
-
-    def read(value: Any) -> str:
-        if type(value) is not str or value not in choices:
-            raise Malformed(f"one of {', '.join(choices)} is needed")
-        return value
-
-    return read
-
-
-def optional(reader: Reader) -> Reader:
-    """null, or what `reader` reads."""
-    return lambda value: None if value is None else reader(value)
-
-
-def row(*readers: Reader) -> Reader:
-    """A list of fixed length, as a tuple."""
-
-    def read(value: Any) -> tuple[Any, ...]:
-        if type(value) is not list or len(value) != len(readers):
-            raise Malformed(f"a list of length {len(readers)} is needed")
-        items: list[Any] = []
+def _each(triples: Iterable[tuple[str, Any, Any]]) -> list[Any]:
+    found = []
+    for place, spec, value in triples:
         try:
-            for reader, item in zip(readers, value, strict=True):
-                items.append(reader(item))
+            found.append(read(spec, value))
         except Malformed as fault:
-            raise fault.within(f"[{len(items)}]") from None
-        return tuple(items)
-
-    return read
-
-
-def listed(reader: Reader) -> Reader:
-    """A list of any length, as a tuple."""
-
-    def read(value: Any) -> tuple[Any, ...]:
-        if type(value) is not list:
-            raise Malformed("a list is needed")
-        items: list[Any] = []
-        try:
-            for item in value:
-                items.append(reader(item))
-        except Malformed as fault:
-            raise fault.within(f"[{len(items)}]") from None
-        return tuple(items)
-
-    return read
+            with at(place):
+                raise fault from None
+    return found
 
 
-def record(make: Callable[..., Any], **fields: Reader) -> Reader:
-    """An object with exactly these fields, given to `make` by name."""
+def _rational(value: Any) -> Number:
+    """The number of "p/q", in lowest terms, or "p"; an int where it is one."""
+    found = RATIONAL.fullmatch(value) if type(value) is str else None
+    top, bottom = (int(found[1]), int(found[2] or 0)) if found else (0, 1)
+    _be(bottom != 1 and (bottom == 0 or gcd(top, bottom) == 1), 'a rational "p/q" in lowest terms')
+    return Fraction(top, bottom) if bottom else top
 
-    def read(value: Any) -> Any:
-        if type(value) is not dict or value.keys() != fields.keys():
-            raise Malformed(f"an object with exactly the fields {', '.join(fields)} is needed")
-        found: dict[str, Any] = {}
-        name = ""
-        try:
-            for name, reader in fields.items():
-                found[name] = reader(value[name])
-        except Malformed as fault:
-            raise fault.within(name) from None
-        return make(**found)
 
-    return read
+def maybe(spec: Any) -> Callable[[Any], Any]:
+    """None, or what the specification says."""
+    return lambda value: None if value is None else read(spec, value)

@@ -74,8 +74,14 @@ class Transpose:
 
 def low_resolution(window: Window, lead: int) -> Reads:
     """The LR correlation whose shuffled output is cropped by `lead` samples before."""
-    p, q = window.inward, window.outward
     low, high, gap = _span(itertools.chain.from_iterable(window.block(lead)))
+    pads, crops = _margins(window, lead, low, high)
+    return Reads((high - low) // gap + 1, gap, window.inward, pads, crops)
+
+
+def _margins(window: Window, lead: int, low: int, high: int) -> tuple[Sides, Sides]:
+    """(pads, crops) of an LR correlation that reads from `low` to `high`."""
+    p, q = window.inward, window.outward
     blocks = -(-(window.output + lead) // q)
     tail = q * blocks - window.output - lead
     before, after = -low, p * (blocks - 1) - window.extent + high + 1
@@ -83,7 +89,7 @@ def low_resolution(window: Window, lead: int) -> Reads:
         before, lead = 0, lead - before // p * q
     elif after < 0 < before and after % p == 0:
         after, tail = 0, tail - after // p * q
-    return Reads((high - low) // gap + 1, gap, p, (before, after), (lead, tail))
+    return (before, after), (lead, tail)
 
 
 def least_lead(window: Window) -> int:
@@ -93,13 +99,13 @@ def least_lead(window: Window) -> int:
     lows, highs = _running(first, min), _running(last, max)
     late_lows, late_highs = _running(first[::-1], min), _running(last[::-1], max)
 
-    def span(c: int) -> int:
-        here, late = window.outward - c, [late_lows[c], late_highs[c]]
-        low, high = (None if value is None else value - window.inward for value in late)
-        lowest, highest = _either(lows[here], low, min), _either(highs[here], high, max)
-        return 0 if lowest is None or highest is None else highest - lowest
+    def cost(c: int) -> tuple[int, int, int]:
+        here = window.outward - c
+        low, high = (None if value is None else value - window.inward for value in (late_lows[c], late_highs[c]))
+        low, high = _either(lows[here], low, min) or 0, _either(highs[here], high, max) or 0
+        return high - low, sum(_margins(window, c, low, high)[1]), c
 
-    return min(range(window.outward), key=lambda c: (span(c), -(-(window.output + c) // window.outward), c))
+    return min(range(window.outward), key=cost)
 
 
 def transposed(window: Window, widen: bool) -> Transpose:

@@ -20,6 +20,7 @@ from symconv.convert.conversion import Candidate, Conversion
 from symconv.convert.cost import Cost, cost_of
 from symconv.convert.forms import FORMS, Frame, Proposal, proposals
 from symconv.convert.reasons import CONTAINED, Words, refusal, remarks
+from symconv.convert.source import Chain, Source, bind_source, parts
 from symconv.convert.window import Window, window_of
 from symconv.errors import BudgetExceeded, LayerError, OutsideFragment
 from symconv.layers import BatchNorm, Conv, ConvTranspose, Layer, Sequential, Shuffle, channels_through
@@ -27,45 +28,17 @@ from symconv.layers.expression import format_layer
 from symconv.operators.budget import DEFAULT_SECONDS, Budget
 from symconv.operators.domain import domain
 from symconv.operators.steps import Extend
-from symconv.operators.wiring import is_parametric
-from symconv.prove.decide import bind_pair, decide_stages
+from symconv.prove.decide import decide_stages
 from symconv.prove.reshuffle import Reshuffle, reshuffle
 from symconv.prove.stage import StageResult, has_bias, words_of
-from symconv.prove.stages import is_nonlinearity
 from symconv.theory.relation import DomainRelation, Relation
 from symconv.theory.verdict import Verdict
 
-CERTIFY = False
+CERTIFY = True
 """Whether candidates are certified by default: every answer then was accepted by the independent checker."""
 
 REPLACES = (DomainRelation.SAME, DomainRelation.RIGHT_WIDER)
 """How the domains of a source and its drop-in replacement may compare."""
-
-Chain = tuple[Layer, ...]
-
-
-@attrs.frozen
-class _Source:
-    """A bound chain: one linear stage, with nonlinearities before and after it."""
-
-    head: Chain
-    core: Chain
-    tail: Chain
-    axes: int
-    channels: int
-
-    @property
-    def whole(self) -> Chain:
-        return self.head + self.core + self.tail
-
-    @property
-    def text(self) -> str:
-        return format_layer(Sequential(self.whole), self.axes)
-
-    @property
-    def kernel(self) -> Layer | None:
-        """The layer with parameters, if there is one."""
-        return next((layer for layer in self.core if is_parametric(layer)), None)
 
 
 @attrs.frozen
@@ -108,6 +81,9 @@ def convert_layer(
 ) -> Conversion:
     """The cheapest layer of the form `to` that does what `source` does, for every kernel, input and extent.
 
+    Nonlinearities at both ends are kept. Fixed layers become part of the new convolution; a padding at the end that
+    cannot is kept as it is.
+
     Args:
         source: a weightless layer or chain with at most one layer of parameters between its nonlinearities.
         to: "lr-shuffle" (convolution, then periodic shuffling), "transposed", "zero-insertion" or "unshuffle".
@@ -124,41 +100,33 @@ def convert_layer(
     """
     if to not in FORMS:
         raise LayerError(f"`to` must be one of {', '.join(map(repr, FORMS))}; found {to!r}.")
-    chain = _bind(source, channels)
-    decider = _Decider(chain, to, time.monotonic() + budget, presburger, check)
-    try:
-        return decider.conversion()
-    except (OutsideFragment, BudgetExceeded) as stop:
-        return decider.failed(f"unknown: {stop.detail}")
-
-
-def _bind(source: Layer, channels: int | None) -> _Source:
-    pair = bind_pair(source, source, channels)
-    if pair.assumptions:
-        raise LayerError("no layer says how many input channels there are. Give the number with --channels (Python: channels=...).")
-    layers = pair.left
-    bends = [k for k, layer in enumerate(layers) if is_nonlinearity(layer)]
-    if len(bends) == len(layers):
-        raise LayerError("there is no linear layer to convert. Give a chain with a convolution, a shuffle or another fixed linear layer.")
-    start = next(k for k in range(len(layers)) if k not in bends)
-    stop = next(k + 1 for k in reversed(range(len(layers))) if k not in bends)
-    return _Source(layers[:start], layers[start:stop], layers[stop:], pair.axes, pair.channels)
+    whole = bind_source(source, channels)
+    deadline = time.monotonic() + budget
+    answers = (_Decider(part, to, deadline, presburger, check).answer() for part in parts(whole))
+    first = next(answers)
+    return first if first.target is not None else next((answer for answer in answers if answer.target is not None), first)
 
 
 class _Decider:
     """One request, from bound source to conversion."""
 
-    def __init__(self, source: _Source, to: str, deadline: float, presburger: bool, check: bool) -> None:
+    def __init__(self, source: Source, to: str, deadline: float, presburger: bool, check: bool) -> None:
         self.source, self.to, self.deadline = source, to, deadline
         self.presburger, self.check = presburger, check
 
-    def conversion(self) -> Conversion:
-        obstacle = self._obstacle()
-        if obstacle:
-            return self.failed(obstacle)
+    def answer(self) -> Conversion:
+        """The conversion, or the one that says what stopped it."""
+        try:
+            return self._conversion()
+        except (OutsideFragment, BudgetExceeded) as stop:
+            return self._failed(f"unknown: {stop.detail}")
+
+    def _conversion(self) -> Conversion:
+        if self.source.obstacle:
+            return self._failed(f"unknown: {self.source.obstacle}")
         words = words_of(self.source.core, self.source.channels, self.source.axes)
         if any(domain(word).first() is None for word in words):
-            return self.failed("no: because the layer accepts no extent at all", witness={"kind": "domain", "extents": []})
+            return self._failed("no: because the layer accepts no extent at all", witness={"kind": "domain", "extents": []})
         budget = Budget(self._seconds())
         windows = [window_of(word, budget) for word in words]
         judged: list[_Judged] = []
@@ -171,10 +139,9 @@ class _Decider:
                     return done
         closest = min(judged, key=lambda item: item.distance)
         reason, witness = refusal(self.to, closest.verdict, words, windows)
-        return self.failed(reason, witness=witness, verdict=closest.verdict, candidates=_listed(judged, None))
+        return self._failed(reason, witness=witness, verdict=closest.verdict, candidates=_listed(judged, None))
 
-    def failed(self, reason: str, **known: Any) -> Conversion:
-        """The conversion that did not come about."""
+    def _failed(self, reason: str, **known: Any) -> Conversion:
         before = cost_of(self.source.whole, self.source.channels)
         return Conversion(source=self.source.text, to=self.to, before=before, reason=reason, **known)
 
@@ -183,17 +150,6 @@ class _Decider:
         if left <= 0:
             raise BudgetExceeded("the budget ran out before the conversion was decided; give more with --budget")
         return left
-
-    def _obstacle(self) -> str | None:
-        core = self.source.core
-        if any(map(is_nonlinearity, core)):
-            return "unknown: there are nonlinearities between linear layers; convert each linear stage on its own"
-        if sum(map(is_parametric, core)) > 1:
-            return (
-                "unknown: two layers with parameters stand in one linear stage, and the class of their composition "
-                "is not a linear space; convert each of them on its own"
-            )
-        return None
 
     def _frames(self, words: Words, windows: list[Window]) -> Iterator[Frame]:
         """Border modes that the source uses itself, then zeros; its own groups, then a dense convolution."""
@@ -242,6 +198,8 @@ class _Decider:
 
     def _chosen(self, best: _Judged, judged: list[_Judged], windows: list[Window]) -> Conversion | None:
         source = self.source
+        if source.kept and best.proposal.layers == source.core:
+            return None  # nothing was converted
         target = source.head + best.proposal.layers + source.tail
         verdict = best.verdict
         if source.head or source.tail:
@@ -260,8 +218,14 @@ class _Decider:
             candidates=candidates,
             before=cost_of(source.whole, source.channels),
             after=cost_of(target, source.channels),
-            notes=remarks(self.to, verdict, stage, windows, candidates, source.kernel is None),
+            notes=remarks(self.to, verdict, stage, windows, candidates, source.kernel is None) + self._kept(),
         )
+
+    def _kept(self) -> tuple[str, ...]:
+        if not self.source.kept:
+            return ()
+        rest = format_layer(Sequential(self.source.tail[: self.source.kept]), self.source.axes)
+        return (f"{rest} stays as it is; only what stands before it has the form",)
 
     def _reshuffle(self, best: _Judged) -> Reshuffle | None:
         stages = best.stages

@@ -407,11 +407,18 @@ class _Decision:
         stages = stages or []
         self.chosen = tuple(stages)
         deciders = {"rank": "decided"}
-        if self.check:
-            accept(record)
+        trust = None
+        if self.check and accept(record):
             deciders["checker"] = "accepted"
+            trust = Trust.CERTIFIED
+        elif self.check:
+            deciders["checker"] = "left out: too large for its budget"
         if self.presburger and stages and self.at is None:
             deciders["presburger"] = self._second_opinion(stages)
+        if self.check and trust is None:
+            if deciders.get("presburger") != "agrees":
+                return self._unknown("budget", "decided by exact rank, but the certificate is too large for the independent checker")
+            trust = Trust.SOLVER
         left, right = self.pair.texts
         cutoffs = [n for stage in stages for part in (stage.weights, stage.bias) if part for b in part.blocks for n in b.cutoffs.values()]
         return Verdict(
@@ -420,7 +427,7 @@ class _Decision:
             domain=self.domain,
             domain_extents=self.domain_extents,
             cutoff=max(cutoffs, default=None),
-            trust=Trust.CERTIFIED if self.check else None,
+            trust=trust,
             certificate=record,
             deciders=deciders,
             assumptions=self.pair.assumptions,

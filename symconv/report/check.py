@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import attrs
@@ -25,6 +26,9 @@ from symconv.theory.relation import Claim, DomainRelation, Relation
 from symconv.theory.verdict import ALL_EXTENTS, Verdict
 
 MOST_TAPS = 12
+LONGEST_RATIONAL = 60
+NO_ARITHMETIC = (Relation.UNKNOWN, Relation.SHAPES_DIFFER, Relation.IDENTICAL, Relation.DIFFERENT)
+"""Relations whose verdicts name their arithmetic themselves, or need none."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +54,7 @@ def check_page(verdict: Verdict, question: Question) -> Page:
     """The report of one comparison."""
     sections = [Section("", (Facts(tuple(_facts(verdict, question))),))]
     sections += _moves(verdict)
-    sections += _refutation(verdict)
+    sections += _refutation(verdict, question)
     sections.append(Section("Proof" if verdict.trust else "What was done", tuple(proof_blocks(verdict, question.saved))))
     return Page(words.headline(verdict, interior=question.interior), words.tone(question.holds), tuple(sections))
 
@@ -62,7 +66,7 @@ def _facts(verdict: Verdict, question: Question) -> list[Fact]:
     rows.append(Fact("domain", words.domain(verdict)))
     rows.append(Fact("dimension", dimension_text(verdict)))
     rows += _other_relations(verdict, question)
-    rows += [Fact("distance", f"exactly {verdict.distance}")] if _has_long_distance(verdict) else []
+    rows.append(Fact("distance", _distance(verdict)))
     rows.append(Fact("dead taps", dead_taps(verdict)))
     return [row for row in rows if row.text]
 
@@ -84,7 +88,7 @@ def extent_facts(verdict: Verdict, names: tuple[str, str] = SIDES) -> list[Fact]
         return []
     if formulas[0] == formulas[1]:
         return [Fact("extents", formulas[0])]
-    return [Fact("extents", "; ".join(f"{name}: {text}" for name, text in zip(names, formulas, strict=True)))]
+    return [Fact("extents", "\n".join(f"{name}: {text}" for name, text in zip(names, formulas, strict=True)))]
 
 
 def _formulas(verdict: Verdict, side: str) -> str:
@@ -120,7 +124,10 @@ def dimension_text(verdict: Verdict, names: tuple[str, str] = SIDES) -> str:
         else:
             parts.append(f"{name} {dimension}" + (f" of {total} parameters" if total not in (None, dimension) else ""))
     shared = verdict.dimension.intersection
-    parts.append("intersection empty" if shared is None else f"intersection {shared}")
+    if shared is not None:
+        parts.append(f"intersection {shared}")
+    elif 0 in counts.values():  # a class against one function that is not in it
+        parts.append("intersection empty")
     return ", ".join(parts)
 
 
@@ -152,10 +159,11 @@ def _other_relations(verdict: Verdict, question: Question) -> list[Fact]:
     return rows
 
 
-def _has_long_distance(verdict: Verdict) -> bool:
-    from fractions import Fraction
-
-    return verdict.distance is not None and number(Fraction(verdict.distance)) != verdict.distance and len(verdict.distance) < 200
+def _distance(verdict: Verdict) -> str:
+    """The largest difference of the outputs that an input in [-1, 1] can make, exactly if that is short."""
+    if verdict.relation is not Relation.DIFFERENT or verdict.distance is None:
+        return ""
+    return f"exactly {verdict.distance}" if len(verdict.distance) <= LONGEST_RATIONAL else number(Fraction(verdict.distance))
 
 
 def dead_taps(verdict: Verdict) -> str:
@@ -184,19 +192,20 @@ def _moves_title(verdict: Verdict, forth: bool) -> str:
     return f"The {target} kernel that gives the {source} function" if fixed else "Where each tap goes"
 
 
-def _refutation(verdict: Verdict) -> list[Section]:
+def _refutation(verdict: Verdict, question: Question) -> list[Section]:
     if verdict.witness is None:
         return []
-    return [Section(_refutation_title(verdict), witness_blocks(verdict.witness))]
+    return [Section(_refutation_title(verdict, question), witness_blocks(verdict.witness))]
 
 
-def _refutation_title(verdict: Verdict) -> str:
+def _refutation_title(verdict: Verdict, question: Question) -> str:
+    title = "With borders: what differs" if question.interior and question.holds else "What differs"
     refutes = (verdict.witness or {}).get("refutes")
     if refutes == "left_in_right":
-        return "What differs: a left kernel that no right kernel matches"
+        return f"{title}: a left kernel that no right kernel matches"
     if refutes == "right_in_left":
-        return "What differs: a right kernel that no left kernel matches"
-    return "What differs"
+        return f"{title}: a right kernel that no left kernel matches"
+    return title
 
 
 def proof_blocks(verdict: Verdict, saved: str | None) -> list[Block]:
@@ -205,7 +214,7 @@ def proof_blocks(verdict: Verdict, saved: str | None) -> list[Block]:
     rows.append(Fact("trust", words.TRUST[verdict.trust] if verdict.trust else ""))
     rows.append(Fact("scope", _scope(verdict)))
     rows.append(Fact("deciders", "; ".join(f"{words.DECIDER.get(name, name)}: {said}" for name, said in verdict.deciders.items())))
-    exact = () if verdict.relation is Relation.UNKNOWN else ("exact arithmetic, so no rounding",)
+    exact = () if verdict.relation in NO_ARITHMETIC else ("exact arithmetic, so no rounding",)
     rows.append(Fact("assumes", "; ".join((*exact, *verdict.assumptions))))
     rows.append(Fact("certificate", saved or ("keep it with --certificate FILE" if verdict.certificate else "")))
     rows.append(Fact("time", words.duration(verdict.seconds)))
@@ -216,7 +225,7 @@ def proof_blocks(verdict: Verdict, saved: str | None) -> list[Block]:
 
 
 def _scope(verdict: Verdict) -> str:
-    if verdict.relation is Relation.UNKNOWN:
+    if verdict.relation is Relation.UNKNOWN and verdict.trust is None:
         return ""
     if verdict.scope != ALL_EXTENTS:
         return "the extents given, and no others"

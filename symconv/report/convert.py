@@ -10,13 +10,14 @@ from fractions import Fraction
 from symconv.convert.conversion import Candidate, Conversion
 from symconv.report import words
 from symconv.report.check import dimension_text, extent_facts, proof_blocks
-from symconv.report.page import Fact, Facts, Lines, Page, Section, Table, Tone
+from symconv.report.page import Fact, Facts, Lines, Page, Prose, Section, Table, Tone
 from symconv.report.picture import kernel_pictures
 from symconv.report.witness import witness_blocks
 from symconv.theory.relation import DomainRelation, Relation
 from symconv.theory.verdict import Verdict
 
 NAMES = ("given", "converted")
+UNIT = "Multiplications for each sample of the input, all channels together; * is the converted layer."
 
 _RELATION = {
     Relation.EQUAL: "equal: both realise the same functions",
@@ -38,10 +39,10 @@ def _done(conversion: Conversion, target: str, saved: str | None) -> Page:
     if moves:
         fixed = conversion.before.parameters == 0
         sections.append(Section("The kernel of the converted layer" if fixed else "Where each tap goes", moves))
-    sections.append(Section("Cost", (_cost(conversion),)))
+    sections.append(Section("Cost", (Prose(UNIT), _cost(conversion))))
     sections += _notes(conversion)
     sections.append(Section("Proof", tuple(proof_blocks(verdict, saved))))
-    head = "converted, for the extents that both accept" if narrower else "converted"
+    head = "converted, on common extents" if narrower else "converted"
     return Page(f"{head}: {target}", Tone.PROVED, tuple(sections))
 
 

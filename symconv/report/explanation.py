@@ -8,9 +8,6 @@ Parts that a layer does not have (a matrix of a nonlinear chain), or that are to
 
 from __future__ import annotations
 
-import itertools
-import math
-import string
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -18,30 +15,35 @@ from typing import Any
 
 import attrs
 
-from symconv.errors import BudgetExceeded, LayerError, OutsideFragment, SymconvError
-from symconv.layers import BatchNorm, Conv, ConvTranspose, Layer, Sequential, channels_through
+import symconv.api
+from symconv.convert.cost import cost_of
+from symconv.errors import BudgetExceeded, LayerError, OutsideFragment
+from symconv.layers import Layer, Sequential, channels_through
 from symconv.layers.expression import format_layer
-from symconv.operators.domain import Domain, domain
+from symconv.operators.domain import domain
 from symconv.operators.steps import rates
 from symconv.operators.wiring import is_parametric
 from symconv.prove.decide import bind_pair
 from symconv.prove.stage import words_of
 from symconv.prove.stages import is_nonlinearity
 from symconv.report.extents import domain_text, extent_formula
-from symconv.report.reduced import Chain, Reduced, one_axis, one_pair
+from symconv.report.operator import (
+    Names,
+    constant_gains,
+    kernel_of,
+    matrix,
+    matrix_extents,
+    phase_taps,
+    polyphase_form,
+    seen_taps,
+    tap_names,
+)
+from symconv.report.reduced import Reduced, one_pair
 from symconv.theory.verdict import Verdict
 
 SCHEMA = "symconv.explain/1"
 FORMS = ("lr-shuffle", "transposed", "zero-insertion", "unshuffle")
-LETTERS = string.ascii_lowercase + string.ascii_uppercase
 
-MOST_ROWS, MOST_COLUMNS = 36, 16
-MOST_ENTRIES = 20_000
-MOST_TERMS = 1_024
-MOST_PHASES = 64
-MOST_EXTENTS = 12
-
-Index = tuple[int, ...]
 Json = dict[str, Any]
 
 
@@ -51,17 +53,17 @@ class Explanation:
 
     Args:
         layer: the layer as an expression.
-        channels: (input, output).
+        axes, channels: spatial axes; (input, output) channels.
         extents: per axis the output extent as a formula, and the valid extents.
-        parameters, dimension: how many parameters there are, and how many the function can see; None if not decided.
+        parameters, dimension: how many parameters there are, and how many the function can see.
         dead_taps: per axis, taps that no output of any extent depends on.
         taps: the kernel of one channel pair: shape, and a name for every tap.
         matrix: the operator matrix of one channel pair at small extents.
         seen: per axis, the taps that are seen at small extents, until all are.
         polyphase: the interior operator of one channel pair by phases; coefficients are named taps.
         phases: per axis, how many taps each output phase has.
-        constants: what a constant input of ones gives in each output phase: sums of named taps.
-        cost: multiplications for each input and output sample position, and parameters.
+        constants: what an input of ones gives in each output phase, as sums of named taps.
+        cost: multiplications for each input and each output sample position, all channels together.
         forms: the layer in its other forms.
         omitted: part to reason, for what is None.
     """
@@ -71,28 +73,32 @@ class Explanation:
     channels: tuple[int, int]
     extents: tuple[Json, ...]
     parameters: int
-    dimension: int | None = None
-    dead_taps: list[list[int]] | None = None
-    taps: Json | None = None
-    matrix: Json | None = None
-    seen: list[Json] | None = None
-    polyphase: Json | None = None
-    phases: list[list[int]] | None = None
-    constants: list[Json] | None = None
+    dimension: int | None
+    dead_taps: list[list[int]] | None
+    taps: Json | None
+    matrix: Json | None
+    seen: list[Json] | None
+    polyphase: Json | None
+    phases: list[list[int]] | None
+    constants: list[Json] | None
     cost: Json
-    forms: tuple[Json, ...] = ()
-    omitted: Mapping[str, str] = attrs.field(factory=dict)
-    seconds: float = 0.0
-
-    def to_dict(self) -> Json:
-        """The JSON object, with plain values only."""
-        fields = attrs.asdict(self, recurse=False)
-        return {"schema": SCHEMA} | {name: _plain(value) for name, value in fields.items()}
+    forms: tuple[Json, ...]
+    omitted: Mapping[str, str]
+    seconds: float
 
     @property
     def even_overlap(self) -> bool | None:
-        """Whether every output phase has the same number of taps, so that a checkerboard is not built in."""
+        """Whether every output phase has the same number of taps; if not, a checkerboard is likely."""
         return None if self.phases is None else all(len(set(counts)) == 1 for counts in self.phases)
+
+    @property
+    def upsamples(self) -> bool:
+        """Whether there is more than one output phase."""
+        return any(len(counts) > 1 for counts in self.phases or ())
+
+    def to_dict(self) -> Json:
+        """The JSON object, with plain values only."""
+        return {"schema": SCHEMA} | {name: _plain(value) for name, value in attrs.asdict(self, recurse=False).items()}
 
 
 def _plain(value: Any) -> Any:
@@ -116,69 +122,41 @@ def explain_layer(layer: Layer, *, channels: int | None = None, extents: Sequenc
         LayerError: the chain does not fit together, or the extents have another number of axes.
         UsageError: the extents are not valid for the layer.
     """
-    return _Explainer(layer, channels, extents, time.monotonic() + budget).explanation()
+    return _Explainer(layer, channels, extents, budget).explanation()
+
+
+@attrs.frozen
+class Shown:
+    """One channel pair, and the names of its taps."""
+
+    one: Reduced
+    names: Names
+
+
+def _taps(shown: Shown) -> Json | None:
+    """The names, kernel by kernel."""
+    kernels: dict[tuple[int, int], list[Any]] = {}
+    for (p, q, *tap), name in shown.names.items():
+        kernels.setdefault((p, q), []).append([tap, name])
+    listed = [{"output": p, "input": q, "names": names} for (p, q), names in kernels.items()]
+    return {"shape": list(kernel_of(shown.one.chain)), "kernels": listed} if listed else None
 
 
 class _Explainer:
     """One layer on its way to an explanation."""
 
-    def __init__(self, layer: Layer, channels: int | None, extents: Sequence[int] | None, deadline: float) -> None:
+    def __init__(self, layer: Layer, channels: int | None, extents: Sequence[int] | None, budget: float) -> None:
+        self.started, self.deadline = time.perf_counter(), time.monotonic() + budget
         pair = bind_pair(layer, layer, channels)
-        self.started = time.perf_counter()
         self.chain, self.axes, self.channels, self.wanted = pair.left, pair.axes, pair.channels, extents
         if extents is not None and len(extents) != self.axes:
-            raise LayerError(f"`--extents` must be {self.axes} integers, one a spatial axis; found {len(extents)}.")
-        self.deadline = deadline
+            raise LayerError(f"`--extents` must be {self.axes} integer{'s' * (self.axes > 1)}, one a spatial axis; found {len(extents)}.")
         self.omitted: dict[str, str] = {}
         linear = tuple(item for item in self.chain if not is_nonlinearity(item))
-        self.words = words_of(linear, self.channels, self.axes) if self._can_lower(linear) else None
-        self.domains = [] if self.words is None else [domain(word) for word in self.words]
-        self.pair = self._one_pair()
-        self.names = _names(self.pair)
-
-    def _can_lower(self, linear: Chain) -> bool:
-        try:
-            words_of(linear, self.channels, self.axes)
-        except (OutsideFragment, BudgetExceeded) as stop:
-            self.omitted["extents"] = stop.detail
-            return False
-        return True
-
-    def _one_pair(self) -> Reduced | None:
-        if len([item for item in self.chain if is_nonlinearity(item)]):
-            self.omitted["operator"] = "a chain with nonlinearities has no operator matrix; explain each linear stage on its own"
-            return None
-        if sum(map(is_parametric, self.chain)) > 1:
-            self.omitted["operator"] = "two layers with parameters make a class that is no linear space; explain each on its own"
-            return None
-        found = one_pair(self.chain)
-        if found is None:
-            self.omitted["operator"] = "the channels do not come apart into pairs"
-        return found
-
-    def explanation(self) -> Explanation:
-        verdict = self._attempt("dimension", self._verdict)
-        dead = None if verdict is None or verdict.dead_taps is None else verdict.dead_taps.get("left")
-        seen = self._attempt("seen", lambda: self._seen(dead)) if self.pair else None
-        return Explanation(
-            layer=format_layer(Sequential(self.chain), self.axes),
-            axes=self.axes,
-            channels=(self.channels, channels_through(self.chain, self.channels)[-1]),
-            extents=tuple(self._extents()),
-            parameters=self._cost()["parameters"],
-            dimension=None if verdict is None or verdict.dimension is None else verdict.dimension.left,
-            dead_taps=dead,
-            taps=self._taps(),
-            matrix=self._attempt("matrix", lambda: self._matrix(seen)) if self.pair else None,
-            seen=seen,
-            polyphase=self._attempt("polyphase", self._polyphase) if self.pair else None,
-            phases=self._attempt("phases", self._phases) if self.pair else None,
-            constants=self._attempt("constants", self._constants) if self.pair else None,
-            cost=self._cost(),
-            forms=tuple(self._forms()),
-            omitted=self.omitted,
-            seconds=round(time.perf_counter() - self.started, 6),
-        )
+        self.words = self._attempt("extents", lambda: words_of(linear, self.channels, self.axes)) or []
+        self.domains = self._attempt("extents", lambda: [domain(word) for word in self.words]) or []
+        self.one = self._one_pair() if self.domains else None
+        self.shown = self._attempt("taps", self._named)
 
     def _attempt(self, part: str, make: Callable[[], Any]) -> Any:
         """A part, or None and an entry in `omitted`."""
@@ -192,12 +170,50 @@ class _Explainer:
             self.omitted[part] = "memory ran out"
         return None
 
-    def _verdict(self) -> Verdict | None:
-        """The layer against itself: its dimension, and the taps that nothing sees."""
-        import symconv.api
+    def _one_pair(self) -> Reduced | None:
+        if any(map(is_nonlinearity, self.chain)):
+            self.omitted["operator"] = "a chain with nonlinearities has no operator matrix; explain each linear stage on its own"
+            return None
+        if sum(map(is_parametric, self.chain)) > 1:
+            self.omitted["operator"] = "two layers with parameters do not make a linear family; explain each on its own"
+            return None
+        found = one_pair(self.chain)
+        if found is None:
+            self.omitted["operator"] = "the channels do not come apart into pairs"
+        return found
 
-        layer = Sequential(self.chain)
-        verdict = symconv.api.check(layer, layer, channels=self.channels, budget=self._seconds(), presburger=False)
+    def _named(self) -> Shown | None:
+        return None if self.one is None else Shown(self.one, tap_names(self.one))
+
+    def explanation(self) -> Explanation:
+        verdict = self._attempt("dimension", self._verdict)
+        dead = None if verdict is None or verdict.dead_taps is None else verdict.dead_taps.get("left")
+        seen = self._of_pair("seen", lambda shown: self._seen(shown, dead))
+        cost = cost_of(self.chain, self.channels)
+        return Explanation(
+            layer=format_layer(Sequential(self.chain), self.axes),
+            axes=self.axes,
+            channels=(self.channels, channels_through(self.chain, self.channels)[-1]),
+            extents=tuple(self._extents()),
+            parameters=cost.parameters,
+            dimension=None if verdict is None or verdict.dimension is None else verdict.dimension.left,
+            dead_taps=dead,
+            taps=self._of_pair("taps", _taps),
+            matrix=self._of_pair("matrix", lambda shown: self._matrix(shown, seen)),
+            seen=seen,
+            polyphase=self._of_pair("polyphase", lambda shown: polyphase_form(shown.one, shown.names, self.axes)),
+            phases=self._attempt("phases", lambda: None if self.one is None else phase_taps(self.one, self.axes)),
+            constants=self._of_pair("constants", lambda shown: constant_gains(shown.one, shown.names, self.axes)),
+            cost=self._cost(cost.multiplications),
+            forms=tuple(self._forms()),
+            omitted=self.omitted,
+            seconds=round(time.perf_counter() - self.started, 6),
+        )
+
+    def _verdict(self) -> Verdict:
+        """The layer against itself: its dimension, and the taps that nothing sees."""
+        chain = Sequential(self.chain)
+        verdict = symconv.api.check(chain, chain, channels=self.channels, budget=self._seconds(), presburger=False)
         if verdict.detail is not None:
             self.omitted["dimension"] = verdict.detail
         return verdict
@@ -206,7 +222,7 @@ class _Explainer:
         return max(0.1, self.deadline - time.monotonic())
 
     def _extents(self) -> Iterator[Json]:
-        for word, valid in zip(self.words or (), self.domains, strict=True):
+        for word, valid in zip(self.words, self.domains, strict=False):
             p, q = rates(word)
             yield {
                 "formula": extent_formula(word, valid),
@@ -216,44 +232,41 @@ class _Explainer:
                 "output_period": q,
             }
 
-    def _taps(self) -> Json | None:
-        if self.pair is None or not self.names:
-            return None
-        kernels: dict[Index, dict[Index, str]] = {}
-        for (_, *index), name in self.names.items():
-            kernels.setdefault((index[0], index[1]), {})[tuple(index[2:])] = name
-        listed = [{"kernel": list(pair), "names": [[list(tap), name] for tap, name in taps.items()]} for pair, taps in kernels.items()]
-        return {"shape": list(_kernel(self.pair.chain)), "kernels": listed}
+    def _of_pair(self, part: str, make: Callable[[Shown], Any]) -> Any:
+        shown = self.shown
+        return None if shown is None else self._attempt(part, lambda: make(shown))
 
-    # ---- the operator at small extents
+    def _seen(self, shown: Shown, dead: list[list[int]] | None) -> list[Json] | None:
+        counts = [len(taps) for taps in dead] if dead else [0] * self.axes
+        found = [seen_taps(shown.one, axis, self.domains[axis], counts[axis]) for axis in range(self.axes)]
+        return None if None in found else [item for item in found if item is not None]
 
-    def _seen(self, dead: list[list[int]] | None) -> list[Json]:
-        """Per axis: (extent, taps seen there), from the smallest valid extent until all taps that can be seen are."""
-        assert self.pair is not None
-        kernel = _kernel(self.pair.chain)
-        return [self._seen_on(axis, kernel, set((dead or [[]] * self.axes)[axis])) for axis in range(self.axes)] if kernel else []
+    def _matrix(self, shown: Shown, seen: list[Json] | None) -> Json:
+        extents = self.wanted or matrix_extents(shown.one, self.domains, seen or [])
+        return matrix(shown.one, shown.names, extents)
 
-    def _seen_on(self, axis: int, kernel: Index, dead: set[int]) -> Json:
-        from symconv.operators.denote import denote
+    def _cost(self, multiplications: Fraction) -> Json:
+        """Multiplications for each sample position; outputs are counted by the rates of the axes."""
+        growth = Fraction(1)
+        for word in self.words:
+            p, q = rates(word)
+            growth *= Fraction(q, p)
+        return {"per_input_sample": multiplications, "per_output_sample": multiplications / growth if self.words else None}
 
-        assert self.pair is not None
-        part = one_axis(self.pair, axis)
-        if part is None:
-            raise OutsideFragment("the axes do not come apart")
-        rows: list[tuple[int, list[int]]] = []
-        for n in itertools.islice(self.domains[axis].members(), MOST_EXTENTS):
-            if n * kernel[axis] * part.channels > MOST_ENTRIES:
-                break
-            table = denote(part.chain, part.channels, (n,))
-            found = {int(p[-1]) for row in table.entries.values() for form in row.values() for p in form if p is not None and p[0] == "w"}
-            rows.append((n, sorted(found)))
-            if len(found) >= kernel[axis] - len(dead):
-                break
-        return {"axis": axis, "taps": kernel[axis], "extents": [{"extent": n, "seen": found} for n, found in rows]}
+    def _forms(self) -> Iterator[Json]:
+        """The layer in every form that it has, or why not."""
+        from symconv.convert.layer import convert_layer
 
-    def _matrix(self, seen: list[Json] | None) -> Json:
-        """The operator matrix of one channel pair; entries are linear forms in named taps."""
-        from symconv.operators.denote import ExtentRejected, denote
-        from symconv.report.witness import UsageError  # type: ignore[attr-defined]
-
-        raise NotImplementedError
+        known = {format_layer(Sequential(self.chain), self.axes)}
+        for to in FORMS:
+            try:
+                found = convert_layer(Sequential(self.chain), to, channels=self.channels, budget=self._seconds(), presburger=False)
+            except LayerError:
+                continue
+            if found.target in known:
+                continue
+            if found.target is not None:
+                known.add(found.target)
+            relation = None if found.verdict is None else found.verdict.relation.value
+            domains = None if found.verdict is None or found.verdict.domain is None else found.verdict.domain.value
+            yield {"to": to, "target": found.target, "relation": relation, "domain": domains, "reason": found.reason}

@@ -5,12 +5,13 @@ Owns: `picture_lines`, `table_lines`, `wrap_expression`. Must not know: colours,
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from symconv.report.page import Grid, Grids, Picture, Table
 
 GAP = 3
-"""Blanks between grids, and between the columns of a table."""
+"""Blanks between grids."""
 
 
 def picture_lines(picture: Picture, width: int) -> list[str]:
@@ -66,25 +67,34 @@ def _join(blocks: Sequence[list[str]], gap: int) -> list[str]:
 
 
 def table_lines(table: Table, width: int) -> list[str]:
-    """A table with a rule under its heading; cells that do not fit are cut with `...`."""
+    """A table with a rule under its heading; where it is too wide, its widest columns are wrapped between words."""
     rows = [table.columns, *table.rows]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(table.columns))]
-    spare = width - sum(widths) - 2 * (len(widths) - 1)
-    if spare < 0:
-        widest = max(range(len(widths)), key=lambda k: widths[k])
-        widths[widest] = max(8, widths[widest] + spare)
-
-    def line(row: Sequence[str]) -> str:
-        cells = [_cut(text, w) for text, w in zip(row, widths, strict=True)]
-        return "  ".join(
-            text.rjust(w) if k in table.numeric else text.ljust(w) for k, (text, w) in enumerate(zip(cells, widths, strict=True))
-        ).rstrip()
-
-    return [line(table.columns), "  ".join("-" * w for w in widths), *map(line, table.rows)]
+    columns = range(len(table.columns))
+    widths = [max(1, *(len(row[k]) for row in rows)) for k in columns]
+    least = [max(1, *(len(word) for row in rows for word in ["", *row[k].split()])) for k in columns]
+    while sum(widths) + 2 * (len(widths) - 1) > width:
+        loose = [k for k in columns if widths[k] > least[k]]
+        if not loose:
+            break
+        widths[max(loose, key=lambda k: widths[k])] -= 1
+    rule = "  ".join("-" * w for w in widths)
+    return [*_row_lines(table, table.columns, widths), rule, *(line for row in table.rows for line in _row_lines(table, row, widths))]
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(0, width - 3)] + "..."
+def _row_lines(table: Table, row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    cells = [_cell_lines(text, w) for text, w in zip(row, widths, strict=True)]
+    lines = []
+    for y in range(max(map(len, cells))):
+        texts = [cell[y] if y < len(cell) else "" for cell in cells]
+        placed = [text.rjust(w) if k in table.numeric else text.ljust(w) for k, (text, w) in enumerate(zip(texts, widths, strict=True))]
+        lines.append("  ".join(placed).rstrip())
+    return lines
+
+
+def _cell_lines(text: str, width: int) -> list[str]:
+    """The text between words, a chain first at its `>>`."""
+    pieces = (textwrap.wrap(piece, width, break_long_words=False, break_on_hyphens=False) for piece in wrap_expression(text, width))
+    return [line for piece in pieces for line in piece] or [""]
 
 
 def wrap_expression(text: str, width: int) -> list[str]:

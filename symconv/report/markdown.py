@@ -41,7 +41,7 @@ def _block(block: Block) -> str:
 
 
 def _fact(fact: Fact) -> str:
-    return f"`{fact.text}`" if fact.is_expression else _escape(fact.text)
+    return f"`{fact.text}`" if fact.is_expression else "<br>".join(map(_escape, fact.text.split("\n")))
 
 
 def _fenced(lines: list[str]) -> str:

@@ -24,7 +24,7 @@ class Tone(enum.Enum):
 
 @attrs.frozen
 class Fact:
-    """One labelled statement; a layer expression breaks at its `>>` where it is too long for a line."""
+    """One labelled statement of one or several lines; a layer expression breaks at its `>>` where it is too long for one."""
 
     label: str
     text: str

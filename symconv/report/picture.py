@@ -90,8 +90,8 @@ class _Moves:
 
     @property
     def is_identity(self) -> bool:
-        """Whether both kernels have the same taps and none of them moves."""
-        return self.source.kernel == self.target.kernel and all(v == w and c == 1 for v, w, c in self.entries)
+        """Whether both stages are the same layers and no tap moves."""
+        return self.source == self.target and all(v == w and c == 1 for v, w, c in self.entries)
 
 
 def kernel_pictures(certificate: Json | None, *, forth: bool = True, names: tuple[str, str] = ("left", "right")) -> tuple[Block, ...]:
@@ -104,10 +104,12 @@ def kernel_pictures(certificate: Json | None, *, forth: bool = True, names: tupl
     """
     stages = (certificate or {}).get("stages") or ()
     blocks: list[Block] = []
+    several = sum(bool(stage["left"] or stage["right"]) for stage in stages) > 1
     for number, stage in enumerate(stages):
-        if len(stages) > 1:
+        drawn = _stage_pictures(certificate or {}, stage, forth, names if forth else names[::-1])
+        if drawn and several:
             blocks.append(Prose(f"Stage {number + 1} of {len(stages)}:"))
-        blocks += _stage_pictures(certificate or {}, stage, forth, names if forth else names[::-1])
+        blocks += drawn
     return tuple(blocks)
 
 
@@ -119,7 +121,7 @@ def _stage_pictures(certificate: Json, stage: Json, forth: bool, names: tuple[st
     if target.free is None or any(block[key] is None for block in part["blocks"]):
         return []
     with_axes = [block for block in part["blocks"] if block["axes"]]
-    pairs = _channel_pairs(left if forth else right)
+    pairs = "" if part["flat"] else _channel_pairs(left if forth else right)
     if _is_small(source, target, with_axes, key):
         moves = _Moves(source, target, _product(with_axes, key, certificate["axes"]))
         if moves.is_identity:

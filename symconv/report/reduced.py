@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import attrs
 
@@ -106,22 +107,23 @@ def _narrowed(layer: Layer, inward: int, outward: int) -> Layer | None:
 def _on_axis(layer: Layer, axis: int) -> Layer:
     match layer:
         case Conv():
-            return attrs.evolve(layer, **_taken(layer, axis, "kernel", "stride", "padding", "dilation"))
+            return _taken(layer, axis, "kernel", "stride", "padding", "dilation")
         case ConvTranspose():
-            return attrs.evolve(layer, **_taken(layer, axis, "kernel", "stride", "padding", "output_padding", "dilation"))
+            return _taken(layer, axis, "kernel", "stride", "padding", "output_padding", "dilation")
         case AvgPool():
-            divisor = layer.divisor_override if axis == 0 else None
-            taken = _taken(layer, axis, "kernel", "stride", "padding")
-            return attrs.evolve(layer, **taken, divisor_override=divisor)
+            divisor = layer.divisor_override
+            kept = attrs.evolve(layer, divisor_override=divisor if axis == 0 or divisor is None else 1)
+            return _taken(kept, axis, "kernel", "stride", "padding")
         case BatchNorm():
             return attrs.evolve(layer, spatial_axes=1)
         case Upsample() | Shuffle() | Unshuffle() | ZeroInsert():
-            return attrs.evolve(layer, **_taken(layer, axis, "factor"))
+            return _taken(layer, axis, "factor")
         case Pad():
-            return attrs.evolve(layer, **_taken(layer, axis, "amounts"))
+            return _taken(layer, axis, "amounts")
         case _:
             return layer
 
 
-def _taken(layer: Layer, axis: int, *names: str) -> dict[str, tuple[object, ...]]:
-    return {name: (getattr(layer, name)[axis],) for name in names}
+def _taken(layer: Layer, axis: int, *names: str) -> Layer:
+    changes: dict[str, Any] = {name: (getattr(layer, name)[axis],) for name in names}
+    return attrs.evolve(layer, **changes)

@@ -28,7 +28,8 @@ def console(file: TextIO | None = None, width: int | None = None) -> Console:
 def print_page(page: Page, on: Console) -> None:
     """Prints a page."""
     width = min(on.width, WIDEST)
-    _put(on, page.headline, width, STYLE[page.tone])
+    for line in wrap_expression(page.headline, width):
+        _put(on, line, width, STYLE[page.tone])
     labels = [fact.label for section in page.sections for block in section.blocks if isinstance(block, Facts) for fact in block.rows]
     column = max(map(len, labels), default=0) + 2
     for section in page.sections:
@@ -66,7 +67,7 @@ def _print_block(block: Block, column: int, width: int, on: Console) -> None:
 def _print_fact(fact: Fact, column: int, width: int, on: Console) -> None:
     """The label, then the text hanging beside it."""
     room = max(20, width - INDENT - column)
-    texts = wrap_expression(fact.text, room) if fact.is_expression else [fact.text]
+    texts = wrap_expression(fact.text, room) if fact.is_expression else fact.text.split("\n")
     pieces = [piece.rstrip() for text in texts for piece in _wrapped(on, text, room)]
     for number, piece in enumerate(pieces):
         line = Text(" " * INDENT)
@@ -84,7 +85,7 @@ def _put(on: Console, text: str, width: int, style: str = "", indent: int = 0, h
     """A paragraph, wrapped."""
     for number, piece in enumerate(_wrapped(on, text, max(20, width - indent - hang))):
         margin = " " * (indent + (hang if number else 0))
-        on.print(Text(margin + piece.rstrip(), style=style), no_wrap=True, overflow="ignore", crop=False)
+        on.print(Text((margin + piece).rstrip(), style=style), no_wrap=True, overflow="ignore", crop=False)
 
 
 def _put_whole(on: Console, line: str) -> None:

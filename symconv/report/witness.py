@@ -57,9 +57,9 @@ def _values(witness: Json) -> tuple[Fact, ...]:
 
 
 def number(value: Fraction) -> str:
-    """A rational exactly where that is short, otherwise to six significant digits."""
+    """A rational exactly where that is short, otherwise to nine significant digits."""
     exact = str(value)
-    return exact if len(exact) <= 12 else f"{float(value):.6g}"
+    return exact if len(exact) <= 9 else f"{float(value):.9g}"
 
 
 def place(name: str, index: Sequence[int]) -> str:

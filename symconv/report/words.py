@@ -9,7 +9,6 @@ from fractions import Fraction
 
 from symconv.report.extents import extents_text
 from symconv.report.page import Tone
-from symconv.report.witness import number
 from symconv.theory.relation import Claim, DomainRelation, Relation, Trust
 from symconv.theory.verdict import ALL_EXTENTS, Verdict
 
@@ -121,7 +120,7 @@ def _distance(verdict: Verdict) -> str:
     if verdict.distance is None:
         return "the two compute different functions"
     value = Fraction(verdict.distance)
-    return f"outputs differ by at most {number(value)}, for every input in [-1, 1]{_and_extent(verdict)}; somewhere by that much"
+    return f"outputs differ by up to {float(value):.3g}, for inputs in [-1, 1]{'' if _place(verdict) else ' of any extent'}"
 
 
 def domain(verdict: Verdict) -> str:

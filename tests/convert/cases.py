@@ -117,7 +117,7 @@ def random_chain(rng: random.Random) -> Layer:
     if kind == 4:
         return Sequential((ZeroInsert(r), Pad(tuple((rng.randint(-1, 3), rng.randint(-1, 3)) for _ in range(axes))), conv(c, out)))
     if kind == 5:
-        return Sequential((Pad(pads, "zeros" if mode == "circular" else mode), Unshuffle(r, order), conv(c * phases, out)))
+        return Sequential((Pad(pads, mode), Unshuffle(r, order), conv(c * phases, out)))
     if kind == 6:
         return Sequential((random_transposed(rng), rng.choice((Identity(), Pad(1), Pad(-1)))))
     if kind == 7:
@@ -178,7 +178,7 @@ def weights_of(members: tuple[Layer, ...], kernel: Any, bias: Any) -> tuple[Weig
     return tuple(Weights(kernel, bias) if is_parametric(layer) and not isinstance(layer, BatchNorm) else None for layer in members)
 
 
-def random_weights(layer: Layer, rng: np.random.Generator) -> tuple[Any, Any]:
+def random_weights(layer: Any, rng: np.random.Generator) -> tuple[Any, Any]:
     """Integers, as float64."""
     kernel = rng.integers(-9, 10, kernel_shape(layer)).astype(np.float64)
     return kernel, rng.integers(-9, 10, bias_length(layer)).astype(np.float64) if has_bias(layer) else None
