@@ -18,7 +18,7 @@ __all__ = ["Verdict", "Verification", "check", "convert", "verify"]
 def __getattr__(name: str) -> Any:
     """Loads the interface on first use, so that `import symconv` costs nothing."""
     if name in __all__:
-        from symconv import api
+        import importlib
 
-        return getattr(api, name)
+        return getattr(importlib.import_module("symconv.api"), name)
     raise AttributeError(f"module 'symconv' has no attribute {name!r}")

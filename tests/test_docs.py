@@ -223,6 +223,21 @@ def test_output_is_compared(shown: list[str], printed: list[str], equal: bool) -
     assert same(shown, printed) is equal
 
 
+def test_every_option_is_documented() -> None:
+    """docs/commands.md has a section for every command, with all its options."""
+    import typer
+
+    from symconv.app.main import command_line
+
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    commands = typer.main.get_command(command_line().app).commands
+    assert "check" in commands
+    for name, command in commands.items():
+        assert f"## symconv {name}\n" in text
+        for option in (option for parameter in command.params for option in parameter.opts if option.startswith("--")):
+            assert option == "--help" or f"`{option}" in text, f"{name} {option}"
+
+
 def rewrite(path: Path, folder: Path) -> None:
     """Puts the present output into every console block."""
     page = Page()

@@ -169,8 +169,8 @@ Section Lowering.
   Proof.
     intros k s d pb pe op kt pl w Hs Hd Hk W0 W1. split.
     - intros [W H].
-      pose proof (same_operator_reach _ _ _ _ _ _ _ _ _ _ 0 Hs Hd ltac:(lia) W0 H) as R0.
-      pose proof (same_operator_reach _ _ _ _ _ _ _ _ _ _ (k - 1) Hs Hd ltac:(lia) W1 H) as R1.
+      pose proof (same_operator_reach k s d pb pe op kt pl w W 0 Hs Hd ltac:(lia) W0 H) as R0.
+      pose proof (same_operator_reach k s d pb pe op kt pl w W (k - 1) Hs Hd ltac:(lia) W1 H) as R1.
       name_div (d * 0 - pb) s. name_div (d * (k - 1) - pb) s. unfold ke. split; nia.
     - intros [H1 H2].
       exists (fun phi u => match lr_slot k s d pb pl phi u with Some j => w j | None => zero end).
@@ -234,8 +234,7 @@ Section Lowering.
     intros k r Hr. split; [intros; nia|].
     intros j Hj. exists (j mod r), (k - 1 - j / r). name_div j r.
     repeat split; try nia.
-    - assert ((k - 1 - u') = j / r) by nia. nia.
-    - assert ((k - 1 - u') = j / r) by nia. lia.
+    assert (k - 1 - u' = j / r) by nia. nia.
   Qed.
 
   (** ** Claim 6: the least number of low-resolution taps without a crop *)

@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        if any("\0" in argument for argument in given):
+            raise UsageError("an argument must not hold a null character. Leave it out.")
         code = command_line().app(args=given, prog_name="symconv", standalone_mode=False)
         sys.stdout.flush()
     except KeyboardInterrupt:

@@ -38,6 +38,8 @@ def load(reference: str) -> WeightedNetwork:
         raise ModelError(f"a reference has the form `package.module:attribute`; found `{reference}`.")
     with _importing(), contextlib.redirect_stdout(sys.stderr):  # what user code prints must not mix with our output
         found = _walk(reference, _import(reference, module_name), attribute)
+        if "torch" not in sys.modules and not callable(found):  # a module cannot exist where torch was never imported
+            raise ModelError(f"`{reference}` must be an nn.Module or make one; found {type(found).__name__}.")
         from symconv.frontends.torch_modules import from_module, is_module
 
         module = found if is_module(found) else _made(reference, found)

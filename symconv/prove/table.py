@@ -170,7 +170,7 @@ def _place(
     for k, (axis, sample) in enumerate(zip(block.axes, samples, strict=True)):
         n, o, i = sample.extent, sample.position, into[k + 1]
         if n is None and (not tables[axis].windowed or domains[axis].first() is None):
-            n = 0  # an interior row of a stage with borders: it has a place on the bi-infinite signal only
+            n = 0  # an interior row has a place on the bi-infinite signal only
         elif n is None:
             n, o, i = seen_at(block.left.programs[axis], tables[axis].shift, o, i, domains[axis])
         ns.append(n)
@@ -211,7 +211,7 @@ def axis_table(
         budget.afford(shift[1])
         values = list(itertools.product(*(range(radices[d]) for d in tied)))
         samples = [_sample(block, axis, programs, tied, values, None, o, budget) for o in range(shift[1])]
-        return AxisTable(tied, samples, shift, None, windowed)
+        return AxisTable(tied, samples, shift, None, windowed and not interior)
     samples, cutoff = visit(block, axis, programs, tied, radices, domain, budget)
     return AxisTable(tied, samples, shift, cutoff, False)
 
