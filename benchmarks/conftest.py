@@ -17,7 +17,7 @@ import attrs
 import pytest
 
 SCHEMA = "symconv.benchmarks/1"
-LIBRARIES = ("symconv", "python-flint", "z3-solver", "sympy", "torch")
+LIBRARIES = ("python-flint", "z3-solver", "sympy", "torch")
 
 
 @attrs.frozen

@@ -24,7 +24,7 @@ make bench
 ```
 
 from one run on {cores} cores ({cpu}), Python {python}; {libraries}. Times within a process are medians of processor time of one
-core; times of commands are wall-clock time. An aim stands beside a figure where the project has set one, and is called missed where it is.
+core; times of commands are wall-clock time, the least of seven runs. An aim stands beside a figure where the project has set one, and is called missed where it is.
 """
 
 ABOUT = {
@@ -58,9 +58,9 @@ def document(record: Mapping[str, Any]) -> str:
     """The page."""
     libraries = ", ".join(f"{name} {version}" for name, version in record["libraries"].items())
     parts = [HEAD.format(**record["machine"], libraries=libraries)]
-    for group in dict.fromkeys(figure["group"] for figure in record["figures"]):
+    for group in sorted({figure["group"] for figure in record["figures"]}, key=list(ABOUT).index):
         figures = [figure for figure in record["figures"] if figure["group"] == group]
-        parts.append(f"\n## {group[0].upper()}{group[1:]}\n\n{ABOUT.get(group, '')}\n\n" + "\n".join(table(figures)) + "\n")
+        parts.append(f"\n## {group[0].upper()}{group[1:]}\n\n{ABOUT[group]}\n\n" + "\n".join(table(figures)) + "\n")
     return "".join(parts)
 
 
@@ -78,7 +78,7 @@ def _value(figure: Mapping[str, Any]) -> str:
     value, unit = figure["value"], figure["unit"]
     if unit == "ms" and value >= 1000:
         value, unit = value / 1000, "s"
-    digits = max(0, 2 - len(str(int(value)))) if value >= 1 else 2
+    digits = max(0, 3 - len(str(int(value)))) if value >= 1 else 2
     return f"{value:,.{digits}f} {unit}"
 
 

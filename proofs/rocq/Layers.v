@@ -99,5 +99,11 @@ Qed.
 Lemma ceil_least : forall a b c, 0 < b -> (ceil a b <= c <-> a <= b * c).
 Proof. intros a b c Hb. pose proof (ceil_spec a b Hb). split; intros; nia. Qed.
 
+Lemma quotient_remainder : forall r i b p, 0 <= b < r -> r * i + b = p -> i = p / r /\ b = p mod r.
+Proof.
+  intros r i b p Hb <-. rewrite (Z.mul_comm r i), Z.div_add_l, Z.div_small by lia.
+  replace (i * r + b) with (b + i * r) by ring. rewrite Z.mod_add, Z.mod_small by lia. lia.
+Qed.
+
 (** Names a quotient and a remainder: afterwards linear arithmetic suffices. *)
 Ltac name_div a b := pose proof (Z.div_mod a b ltac:(lia)); pose proof (Z.mod_pos_bound a b ltac:(lia)).

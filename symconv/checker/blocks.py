@@ -48,10 +48,12 @@ class Table:
 
     def __init__(self, readers: Sequence[Reader], samples: Sequence[Sequence[Sample]], budget: Budget) -> None:
         self.readers, self.budget, self.pairs = readers, budget, set[tuple[Terms, Terms]]()
+        outs = parts(readers[0].digits["out"], budget)
         for axes in product(*samples):
             extents, positions = [n for n, _ in axes], [o for _, o in axes]
-            for part in parts(readers[0].digits["out"]):
-                left, right = (reader.row(extents, (part, *positions)) for reader in readers)
+            budget.spend(len(outs))
+            for out in outs:
+                left, right = (reader.row(extents, (out, *positions)) for reader in readers)
                 self.pairs |= {(terms(left.get(entry, {})), terms(right.get(entry, {}))) for entry in left.keys() | right.keys()}
 
     def rank(self, side: int) -> int:

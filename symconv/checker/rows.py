@@ -46,8 +46,7 @@ class Reader:
         self.first = side.tail if bias else 0
         self.layers, self.channels = side.layers[self.first :], side.channels[self.first :]
         self.chains = [side.chains[axis] for axis in axes]
-        budget.spend(prod(radix for radix, _ in digits["q"]))
-        self.q = parts(digits["q"])
+        self.q = parts(digits["q"], budget)
 
     def has(self, parameter: Index) -> bool:
         """Whether the block has this parameter."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
-from .faults import need
+from .faults import Budget, need
 from .layers import Layer
 
 Digit = tuple[int, int]
@@ -96,8 +97,9 @@ def has_part(part: int, allowed: Sequence[Digit]) -> bool:
     return part == sum(part // place % radix * place for radix, place in allowed)
 
 
-def parts(allowed: Sequence[Digit]) -> list[int]:
+def parts(allowed: Sequence[Digit], budget: Budget) -> list[int]:
     """All channel parts that the digits make."""
+    budget.spend(prod(radix for radix, _ in allowed))
     found = [0]
     for radix, place in allowed:
         found = [part + value * place for part in found for value in range(radix)]

@@ -186,7 +186,7 @@ class _Decision:
         self.domain, self.domain_extents = compare_domains(*self.domains)
         self.at = self._checked_extents(at)
         self.chosen: tuple[StageResult, ...] = ()
-        self.stages: dict[tuple[tuple[int, ...], tuple[int, ...]], StageResult | ShapesDiffer | NoCommonExtent] = {}
+        self.stages: dict[tuple[tuple[int, ...], tuple[int, ...], int], StageResult | ShapesDiffer | NoCommonExtent] = {}
 
     def _linear_words(self, chain: tuple[Layer, ...]) -> Words:
         linear = tuple(layer for layer in chain if not is_nonlinearity(layer))
@@ -259,7 +259,7 @@ class _Decision:
         return {"kind": "shapes", "extents": list(ns), "left_shape": shapes[0], "right_shape": shapes[1]}
 
     def _decide(self, left: tuple[int, ...], right: tuple[int, ...], channels: int) -> StageResult | ShapesDiffer | NoCommonExtent:
-        key = left, right
+        key = left, right, channels
         if key not in self.stages:
             one = tuple(self.pair.left[k] for k in left)
             two = tuple(self.pair.right[k] for k in right)

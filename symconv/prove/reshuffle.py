@@ -104,9 +104,12 @@ def _channel_moves(block: BlockResult, part: PartResult, forth: bool) -> Iterato
     """Digits without axes: each parameter goes to the one at the same entry."""
     source, target = block.block.sides if forth else block.block.sides[::-1]
     nodes = [("in", d) for d in block.block.in_digits] + [("out", d) for d in block.block.out_digits]
-    radices = [part.in_digits[d] if kind == "in" else part.out_digits[d] for kind, d in nodes]
+    follows = {("out", w.out_digit): ("in", w.in_digit) for w in source.pure if w.in_digit is not None and w.out_digit is not None}
+    loose = [node for node in nodes if node not in follows]
+    radices = [part.in_digits[d] if kind == "in" else part.out_digits[d] for kind, d in loose]
     for values in itertools.product(*(range(r) for r in radices)):
-        at = dict(zip(nodes, values, strict=True))
+        at = dict(zip(loose, values, strict=True))
+        at |= {node: at[leader] for node, leader in follows.items()}  # a digit that passes through is one digit
         params = []
         for side in (source, target):
             p = q = 0
