@@ -7,11 +7,14 @@ python benchmarks/report.py
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+
+WIDTH = 138
 
 HEAD = """\
 # Benchmarks
@@ -23,8 +26,11 @@ make bench
 .venv/bin/python benchmarks/report.py
 ```
 
-from one run on {cores} cores ({cpu}), Python {python}; {libraries}. Times within a process are medians of processor time of one
-core; times of commands are wall-clock time, the least of seven runs. An aim stands beside a figure where the project has set one, and is called missed where it is.
+from one run on {cores} cores ({cpu}), Python {python};
+{libraries}.
+
+Times within a process are medians of processor time of one core; times of commands are wall-clock time, the least of seven runs. Other
+programs ran on the machine at the same time. An aim stands beside a figure where the project has set one, and is called missed where it is.
 """
 
 ABOUT = {
@@ -60,7 +66,7 @@ def document(record: Mapping[str, Any]) -> str:
     parts = [HEAD.format(**record["machine"], libraries=libraries)]
     for group in sorted({figure["group"] for figure in record["figures"]}, key=list(ABOUT).index):
         figures = [figure for figure in record["figures"] if figure["group"] == group]
-        parts.append(f"\n## {group[0].upper()}{group[1:]}\n\n{ABOUT[group]}\n\n" + "\n".join(table(figures)) + "\n")
+        parts.append(f"\n## {group[0].upper()}{group[1:]}\n\n{textwrap.fill(ABOUT[group], WIDTH)}\n\n" + "\n".join(table(figures)) + "\n")
     return "".join(parts)
 
 

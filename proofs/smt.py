@@ -78,10 +78,12 @@ SOLVERS: dict[str, Callable[[str], str]] = {"z3": z3, "cvc5": cvc5}
 
 def check(obligation: Obligation) -> list[Check]:
     """What each solver says: proved, or failed with the reason (refuted, vacuous, out of time, one side is the other)."""
-    return [_check(name, solve, obligation) for name, solve in SOLVERS.items()]
+    return [check_with(name, obligation) for name in SOLVERS]
 
 
-def _check(name: str, solve: Callable[[str], str], obligation: Obligation) -> Check:
+def check_with(name: str, obligation: Obligation) -> Check:
+    """What one solver says."""
+    solve = SOLVERS[name]
     start = time.perf_counter()
     try:
         outcome, detail = _verdict(solve, obligation)

@@ -33,22 +33,22 @@ class Term:
         return f"({self.op} {' '.join(map(str, self.args))})"
 
     def __add__(self, other: Any) -> Term:
-        return Term("+", (self, term(other)))
+        return self if _is(other, 0) else Term("+", (self, term(other)))
 
     def __radd__(self, other: Any) -> Term:
         return Term("+", (term(other), self))
 
     def __sub__(self, other: Any) -> Term:
-        return Term("-", (self, term(other)))
+        return self if _is(other, 0) else Term("-", (self, term(other)))
 
     def __rsub__(self, other: Any) -> Term:
         return Term("-", (term(other), self))
 
     def __mul__(self, other: Any) -> Term:
-        return Term("*", (self, term(other)))
+        return self if _is(other, 1) else Term("*", (self, term(other)))
 
     def __rmul__(self, other: Any) -> Term:
-        return Term("*", (term(other), self))
+        return self if _is(other, 1) else Term("*", (term(other), self))
 
     def __neg__(self) -> Term:
         return Term("-", (term(0), self))
@@ -98,6 +98,10 @@ def term(value: Any) -> Term:
     return Term(str(int(value)))
 
 
+def _is(value: Any, number: int) -> bool:
+    return isinstance(value, int) and value == number
+
+
 def var(name: str) -> Term:
     """The integer called `name`."""
     return Term(name)
@@ -110,7 +114,7 @@ def integers(names: str) -> tuple[Term, ...]:
 
 def within(j: Any, k: Any) -> Any:
     """0 <= j < k."""
-    return (0 <= j) & (j < k)
+    return (j >= 0) & (j < k)
 
 
 def implies(one: Term, other: Any) -> Term:

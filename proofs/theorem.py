@@ -257,7 +257,7 @@ class Result:
 
     @property
     def outcome(self) -> Outcome:
-        """Proved if no check failed, every twin is refuted, and at least one backend ran; a part not run by one solver leaves it to the other."""
+        """Proved if nothing failed and every part was run by some backend; which backends were not run stays visible in the checks."""
         if any(check.outcome is Outcome.FAILED for check in self.checks):
             return Outcome.FAILED
         ran = {(check.part) for check in self.checks if check.outcome is not Outcome.NOT_RUN}

@@ -1,1 +1,1 @@
-
+"""Arithmetic that everybody uses."""

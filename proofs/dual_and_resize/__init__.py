@@ -1,1 +1,1 @@
-
+"""The dual, resizing, checkerboards."""

@@ -1,1 +1,1 @@
-
+"""The laws that the engine rests on."""

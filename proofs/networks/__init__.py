@@ -1,1 +1,1 @@
-
+"""Networks in low and in high resolution."""

@@ -109,6 +109,29 @@ Section Axes.
       unfold reshuffled_axes. cbn. rewrite E. reflexivity.
   Qed.
 
+  (** ** Any operators that agree axis by axis agree on all axes *)
+
+  (** One output sample of a one-axis operator, as a function of the products f j i. *)
+  Definition sample := (Z -> Z -> M) -> M.
+  Definition extensional (F : sample) := forall f g, (forall j i, f j i = g j i) -> F f = F g.
+
+  Fixpoint on_axes (Fs : list sample) (f : list Z -> list Z -> M) : M :=
+    match Fs with
+    | [] => f [] []
+    | F :: Fs => F (fun j i => on_axes Fs (fun js is => f (j :: js) (i :: is)))
+    end.
+
+  Theorem axis_by_axis : forall Fs Gs, Forall extensional Fs -> Forall2 (fun F G => forall f, F f = G f) Fs Gs ->
+    forall f, on_axes Fs f = on_axes Gs f.
+  Proof.
+    intros Fs Gs E H. induction H as [|F G Fs Gs HF H IH]; intros f; cbn; [reflexivity|].
+    inversion E as [|? ? EF E']; subst. rewrite <- HF. apply EF. intros j i. apply IH. exact E'.
+  Qed.
+
+  Theorem layers_extensional : forall k s d pb n o,
+    extensional (fun f => conv k s d pb n f o) /\ extensional (fun f => convT k s d pb n f o).
+  Proof. intros. split; intros f g H; [apply conv_ext|apply convT_ext]; auto. Qed.
+
   (** ** Layers *)
 
   Context {K : Type} (mul : K -> M -> M) (k0 : K) (mul_zero : forall x, mul k0 x = zero).

@@ -85,6 +85,26 @@ Section Windows.
     - destruct Hs as [Hs Hs']. apply IH; try assumption. name_div (g c) f. name_div (extent w n) f. nia.
   Qed.
 
+  (** The bias family is the response to a constant signal, which is nowhere clipped: it is windowed if no step
+      extends by a positive amount. *)
+  Theorem windows_unpadded : forall W w n (x : signal), word_ok w -> splits w n ->
+    Forall (fun s => match s with Extend b e _ _ => b <= 0 /\ e <= 0 | _ => True end) w ->
+    forall c o, 0 <= o < extent w n -> finite mul W w n x c o = infinite mul W w x c o.
+  Proof.
+    intros W w n x. induction w as [|s w IH]; intros Hw Hs Hp c o Ho.
+    { cbn in *. unfold clip, inside. replace ((0 <=? o) && (o <? n)) with true; [reflexivity|]. symmetry. bools; lia. }
+    inversion Hw as [|? ? Hok Hw']; subst. inversion Hp as [|? ? Hbe Hp']; subst. cbn [infinite finite].
+    destruct s as [b e lo hi|a C k d|f|f|f g|f h g]; cbn [extent] in Ho; cbn [bordered plain step_ok splits] in *.
+    - destruct (Z.ltb_spec (o - b) 0) as [L|L]; [lia|].
+      destruct (Z.ltb_spec (o - b) (extent w n)) as [R|R]; [apply IH; try assumption; lia|lia].
+    - apply sum_ext. intros i _. apply sum_ext. intros j Hj.
+      assert (0 <= d * j <= d * (k - 1)) by nia. rewrite IH; try assumption; [reflexivity|lia].
+    - apply IH; try assumption. name_div (extent w n - 1) f. nia.
+    - destruct (o mod f =? 0); [|reflexivity]. apply IH; try assumption. name_div o f. nia.
+    - apply IH; try assumption. name_div o f. nia.
+    - destruct Hs as [Hs Hs']. apply IH; try assumption. name_div (g c) f. name_div (extent w n) f. nia.
+  Qed.
+
   (** The bi-infinite word repeats under the shift (o, i) -> (o + Q, i + P). *)
   Theorem infinite_shift : forall W w P Q, word_ok w -> moves w P = Some Q ->
     forall (x : signal) c o, infinite mul W w (shift P x) c o = infinite mul W w x c (o + Q).

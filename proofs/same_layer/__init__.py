@@ -1,1 +1,1 @@
-
+"""The layers are the same, and exactly when."""

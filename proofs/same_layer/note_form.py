@@ -13,7 +13,7 @@ from ..terms import division, equivalent, integers, within
 from ..theorem import Agreement, Case, Exact, Hypothesis, Identity, Obligation, Theorem, Twin, Values
 from ..twins import by_size, layers_differ
 
-r, k, pb, pe, before, after, n, o, i, j, m, phi, u, M = integers("r k pb pe before after n o i j m phi u M")
+r, k, pb, pe, before, after, n, o, i, j, m, phi, u, M, past = integers("r k pb pe before after n o i j m phi u M past")
 
 factor = Hypothesis(r >= 1, "phases are residues modulo r")
 START = pb == r * (k - 1 - before)
@@ -21,7 +21,7 @@ END = pe == r * (k - 1 - after)
 PHASE = division(o, r, m, phi)
 SLOT = u == i - m + before
 RESHUFFLE = j == phi + r * (k - 1 - u)
-EXTENT = M == transposed_extent(n, s=r, k=k * r, d=1, pb=pb, pe=pe, op=0)
+EXTENT = transposed_extent(n, s=r, k=k * r, d=1, pb=pb, pe=pe, op=0) == M
 
 
 def _high(values: Values) -> str:
@@ -113,10 +113,16 @@ THEOREM = Theorem(
         Obligation("a tap in the kernel lies in a slot: not after", (factor.formula, phi < r, RESHUFFLE, j >= 0), u < k),
         Obligation("the extents agree", (START, END, EXTENT), r * (n + before + after - k + 1) == M),
         Obligation(
-            "larger pb: an entry that only the transposed convolution has",
-            (factor.formula, k >= 1, pb > r * (k - 1 - before), i == pb, o == r * pb - pb, division(o, r, m, phi), SLOT),
-            transposed(o, i, 0, s=r, k=k * r, d=1, pb=pb) & ~within(u, k),
+            "larger pb: the transposed convolution has tap 0 at entry (r pb - pb, pb)",
+            (factor.formula, k >= 1),
+            transposed(r * pb - pb, pb, 0, s=r, k=k * r, d=1, pb=pb),
         ),
+        Obligation(
+            "larger pb: its slot, times r",
+            (pb > r * (k - 1 - before), r * pb - pb == r * m + phi, phi >= 0, u == pb - m + before),
+            r * (u - k + 1) >= 1,
+        ),
+        Obligation("larger pb: its slot is outside", (factor.formula, r * past >= 1, past == u - k + 1), u >= k),
         Obligation(
             "smaller pb: an entry that only the low-resolution form has",
             (factor.formula, pb < r * (k - 1 - before), o == r * m, m == i - (k - 1 - before), SLOT),

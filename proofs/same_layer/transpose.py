@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..definitions import CONV, TRANSPOSED, conv, reach, transposed, transposed_extent
+from ..definitions import CONV, TRANSPOSED, conv, grid, reach, transposed, transposed_extent
 from ..terms import division, equivalent, integers
-from ..theorem import Counterexample, Exact, Hypothesis, Identity, Obligation, Theorem, Twin, Values
+from ..theorem import Counterexample, Exact, Identity, Obligation, Theorem, Twin, Values
 from ..twins import Kernel, by_size, impulses, text
 
 s, k, d, pb, pe, op, n, m, o, i, j = integers("s k d pb pe op n m o i j")
@@ -39,9 +39,9 @@ def _remainder(values: Values) -> tuple[int, int]:
 
 
 def _matrices() -> Iterator[str]:
-    for values in by_size("k s p d n", {"p": 0}, 5, lambda w: w["d"] < 3 and w["p"] <= w["k"])():
+    for values in grid(k=(1, 2, 4), s=(1, 2, 3), p=(0, 1, 2), d=(1, 2), n=(3, 4, 5))():
         whole, op = _remainder(values)
-        if whole < 0 or values["n"] > 5:
+        if whole < 0:
             continue
         kernel = {(0, 0, t): t + 1 for t in range(values["k"])}
         one, two = _layers(values, op)
@@ -127,7 +127,9 @@ THEOREM = Theorem(
         Identity("the note's matrix and its transpose", "extent 8, k = 4, s = 2, p = 2: 5 x 8, and the deconvolution 5 to 8", _note),
         Identity("the note's matrix, written out", "row o holds w0 w1 w2 w3 from column 2 o - 2 on", _printed),
     ),
-    exact=(Exact("matrices in PyTorch", "the two matrices are transposes", "k, s, n <= 5, d <= 2, p <= k", _matrices),),
+    exact=(
+        Exact("matrices in PyTorch", "the two matrices are transposes", "k in 1, 2, 4, s <= 3, d <= 2, p <= 2, n in 3, 4, 5", _matrices),
+    ),
     twins=(
         Twin("output padding left out", "op = 0 always does", by_size("k s n p", {"p": 0}, 4), _refute(op=False, flip=False)),
         Twin(

@@ -13,7 +13,7 @@ from ..theorem import Agreement, Case, Hypothesis, Obligation, Theorem, Twin, Va
 from ..twins import Kernel, by_size, layers_differ, reshuffle_fails
 
 s, k, d, pb, pe, op, n, o, i, j, j2 = integers("s k d pb pe op n o i j j2")
-a, c, P, K, E, m, phi, u, q, M = integers("a c P K E m phi u q M")
+a, c, P, K, E, m, phi, u, q, M, left = integers("a c P K E m phi u q M left")
 
 stride = Hypothesis(s >= 1, "phases are residues modulo s")
 dilation = Hypothesis(d >= 1, "two taps may not share an offset, or a slot would receive both")
@@ -25,7 +25,7 @@ SLOTS = ceiling(reach(k, d) + a, s, K)
 PHASE = division(o + c, s, m, phi)
 SLOT = u == i - m + (K - 1 - P)
 LARGE = ceiling(reach(k, d) - s - pb - pe + op + c, s, E)
-OUTPUT = M == transposed_extent(n, s=s, k=k, d=d, pb=pb, pe=pe, op=op)
+OUTPUT = transposed_extent(n, s=s, k=k, d=d, pb=pb, pe=pe, op=op) == M
 ROOM = within(s * (n + E) - c - M, s)
 INSIDE = transposed(o, i, j, s=s, k=k, d=d, pb=pb)
 RESHUFFLE = a + d * j == phi + s * (K - 1 - u)
@@ -127,8 +127,13 @@ THEOREM = Theorem(
             m >= 0,
         ),
         Obligation(
+            "no output sample after the low-resolution ones: times s",
+            (o < M, s * (n + E) - c - M >= 0, phi >= 0, o + c == s * m + phi),
+            s * (n + E - m) >= 1,
+        ),
+        Obligation(
             "no output sample after the low-resolution ones",
-            (stride.formula, o < M, s * (n + E) - c - M >= 0, phi >= 0, o + c == s * m + phi),
+            (stride.formula, s * left >= 1, left == n + E - m),
             m < n + E,
         ),
         Obligation(

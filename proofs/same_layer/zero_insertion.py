@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..definitions import INSERTED, TRANSPOSED, inserted, inserted_layer, reach, transposed, transposed_extent, transposed_layer
-from ..terms import equivalent, integers, within
-from ..theorem import Agreement, Case, Hypothesis, Obligation, Theorem, Twin, Values
+from ..terms import equivalent, integers
+from ..theorem import Agreement, Case, Obligation, Theorem, Twin, Values
 from ..twins import Kernel, by_size, layers_differ, reshuffle_fails
 
 s, k, d, pb, pe, op, n, o, i, j, v = integers("s k d pb pe op n o i j v")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import gcd
+from math import gcd, lcm
 
 from .faults import Budget, need
 from .layers import Layer, Line
@@ -58,6 +58,17 @@ class Chain:
         """`first` for all residues 1..period."""
         budget.spend(period * (2 + len(self.lines)))
         return [self.first(residue, period) for residue in range(1, period + 1)]
+
+
+def common_starts(one: Chain, other: Chain, budget: Budget) -> tuple[int, list[int]]:
+    """(P, the first common valid extent of each class modulo P that has one); at all of them the output extents must be equal."""
+    period = lcm(one.period, other.period)
+    firsts = zip(one.firsts(period, budget), other.firsts(period, budget), strict=True)
+    starts = [max(n, m) for n, m in firsts if n is not None and m is not None]
+    need(bool(starts), "no extent is valid for both sides")
+    need(one.shift * other.period == other.shift * one.period, "output extents grow differently")
+    need(all(one.output(n) == other.output(n) for n in starts), "output extents differ")
+    return period, starts
 
 
 def windowed(lines: Sequence[Line]) -> bool:

@@ -60,12 +60,15 @@ class Reader:
         states: dict[State, Number] = {(out[0], out[1:], ()): 1}
         known = [None if n is None else chain.extents(n)[self.first :] for n, chain in zip(extents, self.chains, strict=True)]
         for at in range(len(self.layers) - 1, -1, -1):
-            lines = [self.layers[at].lines[axis] for axis in self.axes]
+            layer, inward, outward = self.layers[at], self.channels[at], self.channels[at + 1]
+            lines = [layer.lines[axis] for axis in self.axes]
+            breadth = 1 + sum(line.breadth() for line in lines)
             before = [None if ends is None else ends[at] for ends in known]
             above, states = states, {}
             for (channel, position, parameter), weight in above.items():
-                for below, phases, chosen in self._channels(at, channel, position):
-                    for reads in product(*map(self._reads, lines, position, before, phases)):
+                for below, phases, chosen in channel_reads(layer, inward, outward, (channel, *self._everywhere(position)), self.q):
+                    self.budget.spend(breadth)
+                    for reads in product(*map(settled_reads, lines, position, before, (phases[axis] for axis in self.axes))):
                         taps = (*chosen, *(j for _, j, _ in reads)) if chosen else parameter
                         state, share = (below, tuple(x for x, _, _ in reads), taps), weight
                         for _, _, c in reads:
@@ -80,42 +83,47 @@ class Reader:
             form[parameter] = form.get(parameter, 0) + weight
         return row
 
-    def _reads(self, line: Line, o: int, n: int | None, phase: int | None) -> list[Read]:
-        """What a layer reads on one axis, settled."""
-        self.budget.spend(line.breadth())
-        reads = line.reads(o, n, phase)
-        if n is None:
-            return reads
-        low, high = line.inside(n)
-        settled = [(x if low <= x < high else line.settle(x, n), j, c) for x, j, c in reads]
-        return [(x, j, c) for x, j, c in settled if x is not None]
+    def _everywhere(self, position: Index) -> Index:
+        """The position on all axes: 0 on those that are not the block's."""
+        if len(position) == len(self.side.chains):
+            return position
+        found = dict(zip(self.axes, position, strict=True))
+        return tuple(found.get(axis, 0) for axis in range(len(self.side.chains)))
 
-    def _channels(self, at: int, channel: int, position: Index) -> list[tuple[int, Sequence[int | None], Index]]:
-        """(input channel, phase that Unshuffle reads on each axis, (p, q)) for an output channel and position of one layer.
 
-        Shuffle: y[c, r i + phase] = x[(c, phase), i]. Unshuffle: y[(c, phase), i] = x[c, r i + phase]. (c, phase) is c R + phase in CRD
-        order and phase C + c in DCR order, R the product of the factors, C the number of c, phase row-major over the axes.
-        ChannelShuffle: y[b g + a] = x[a C/g + b], a < g. A parametric layer's output p reads the inputs q of its group.
-        """
-        layer, before, after = self.layers[at], self.channels[at], self.channels[at + 1]
-        none = [None] * len(position)
-        if layer.parametric:
-            width = before // layer.groups
-            start = channel // (after // layer.groups) * width
-            return [(start + q, none, (channel, q)) for q in self.q]
-        if layer.kind == "ChannelShuffle":
-            b, a = divmod(channel, layer.groups)
-            return [(a * (before // layer.groups) + b, none, ())]
-        factors, crd = [line.r for line in layer.lines], layer.fields.get("order") == "CRD"
-        if layer.kind == "Shuffle":
-            phase = 0
-            for axis, r in enumerate(factors):
-                phase = phase * r + (position[self.axes.index(axis)] % r if axis in self.axes else 0)
-            return [(channel * prod(factors) + phase if crd else phase * after + channel, none, ())]
-        if layer.kind == "Unshuffle":
-            c, phase = divmod(channel, prod(factors)) if crd else divmod(channel, before)[::-1]
-            phases = {}
-            for axis in reversed(range(len(factors))):
-                phase, phases[axis] = divmod(phase, factors[axis])
-            return [(c, [phases[axis] for axis in self.axes], ())]
-        return [(channel, none, ())]
+def settled_reads(line: Line, o: int, n: int | None, phase: int | None) -> list[Read]:
+    """What a layer reads on one axis, the reads beyond the ends settled."""
+    reads = line.reads(o, n, phase)
+    if n is None:
+        return reads
+    low, high = line.inside(n)
+    settled = [(x if low <= x < high else line.settle(x, n), j, c) for x, j, c in reads]
+    return [(x, j, c) for x, j, c in settled if x is not None]
+
+
+def channel_reads(
+    layer: Layer, before: int, after: int, index: Index, some: Sequence[int] | None = None
+) -> list[tuple[int, Sequence[int | None], Index]]:
+    """(input channel, phase that Unshuffle reads on each axis, (p, q)) for an output index (channel, positions); all q, or some.
+
+    Shuffle: y[c, r i + phase] = x[(c, phase), i]. Unshuffle: y[(c, phase), i] = x[c, r i + phase]. (c, phase) is c R + phase in CRD
+    order and phase C + c in DCR order, R the product of the factors, C the number of c, phase row-major over the axes.
+    ChannelShuffle: y[b g + a] = x[a C/g + b], a < g. A parametric layer's output p reads the inputs q of its group.
+    """
+    channel, none = index[0], [None] * len(layer.lines)
+    if layer.parametric:
+        width = before // layer.groups
+        start = channel // (after // layer.groups) * width
+        return [(start + q, none, (channel, q)) for q in (range(width) if some is None else some)]
+    if layer.kind == "ChannelShuffle":
+        b, a = divmod(channel, layer.groups)
+        return [(a * (before // layer.groups) + b, none, ())]
+    factors, crd, phase = [line.r for line in layer.lines], layer.fields.get("order") == "CRD", 0
+    if layer.kind == "Shuffle":
+        for r, position in zip(factors, index[1:], strict=True):
+            phase = phase * r + position % r
+        return [(channel * prod(factors) + phase if crd else phase * after + channel, none, ())]
+    if layer.kind == "Unshuffle":
+        c, phase = divmod(channel, prod(factors)) if crd else divmod(channel, before)[::-1]
+        return [(c, [phase // prod(factors[axis + 1 :]) % r for axis, r in enumerate(factors)], ())]
+    return [(channel, none, ())]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import lcm, prod
+from math import prod
 from typing import Any
 
 from .blocks import Outcome, Sample, Table, Ties, check_block
-from .extents import samples
+from .extents import common_starts, samples
 from .faults import Budget, at, need
 from .rows import Reader, Side
 from .wires import Digit, Wire, Wiring, digits
@@ -59,22 +59,13 @@ class Stage:
     def __init__(self, left: Side, right: Side, budget: Budget) -> None:
         self.sides, self.budget = (left, right), budget
         need(left.channels[-1] == right.channels[-1], "output channels differ")
-        self.periods, self.starts = list[int](), list[list[int]]()
-        for one, other in zip(left.chains, right.chains, strict=True):
-            period = lcm(one.period, other.period)
-            firsts = zip(one.firsts(period, budget), other.firsts(period, budget), strict=True)
-            starts = [max(n, m) for n, m in firsts if n is not None and m is not None]
-            need(bool(starts), "no extent is valid for both sides")
-            need(one.shift * other.period == other.shift * one.period, "output extents grow differently")
-            need(all(one.output(n) == other.output(n) for n in starts), "output extents differ")
-            self.periods.append(period)
-            self.starts.append(starts)
+        self.common = [common_starts(*pair, budget) for pair in zip(left.chains, right.chains, strict=True)]
 
     def check(self, record: dict[str, Any]) -> Established:
         """Everything that the stage's record claims must hold."""
         whole, linear, dimensions = self._combine(record, False)
-        plain = all(side.windowed(axis, False) for side in self.sides for axis in range(len(self.starts)))
-        plain_bias = all(side.windowed(axis, True) for side in self.sides if side.bias for axis in range(len(self.starts)))
+        plain = all(side.windowed(axis, False) for side in self.sides for axis in range(len(self.common)))
+        plain_bias = all(side.windowed(axis, True) for side in self.sides if side.bias for axis in range(len(self.common)))
         undecided = (record["weights"]["flat"] and not plain) or bool(record["bias"] and record["bias"]["flat"] and not plain_bias)
         need((record["interior"] is None) == (undecided or (plain and plain_bias)), "interior is null exactly if it says nothing new")
         interior: Both | None = None if undecided else whole
@@ -114,7 +105,7 @@ class Stage:
         need(max(len(part["in_digits"]), len(part["out_digits"])) <= 62, "there are too many digits")
         need(prod(part["in_digits"]) == (1 if bias else compared[0].channels[0]), "in_digits do not make up the input channels")
         need(prod(part["out_digits"]) == compared[0].channels[-1], "out_digits do not make up the output channels")
-        counts = {"axes": len(self.starts), "in": len(part["in_digits"]), "out": len(part["out_digits"])}
+        counts = {"axes": len(self.common), "in": len(part["in_digits"]), "out": len(part["out_digits"])}
         for name, count in counts.items():
             lists = [block[name] for block in part["blocks"]]
             need(sorted(k for indices in lists for k in indices) == list(range(count)), f"the blocks do not partition {name}")
@@ -138,13 +129,13 @@ class Stage:
 
     def _samples(self, axis: int, compared: tuple[Side, Side], bias: bool, interior: bool) -> list[Sample]:
         """Samples on one axis whose rows are all that there are."""
-        chain, period = self.sides[0].chains[axis], self.periods[axis]
+        chain, (period, starts) = self.sides[0].chains[axis], self.common[axis]
         if interior or all(side.windowed(axis, bias) for side in compared):
             shift = chain.shift * (period // chain.period)
             self.budget.spend(shift)
             return [(None, o) for o in range(shift)]
         tails = [(side.chains[axis], side.tail if bias else 0) for side in dict.fromkeys(compared)]
-        return list(samples(tails, self.starts[axis], period, self.budget))
+        return list(samples(tails, starts, period, self.budget))
 
 
 @dataclass(frozen=True)

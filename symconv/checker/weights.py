@@ -83,7 +83,9 @@ def _scale(gamma: Fraction, variance: Fraction, eps: float) -> Fraction:
 class Network:
     """One side of a weighted stage: its layers, the channels between them, their exact values."""
 
-    def __init__(self, layers: Sequence[Layer], channels: Sequence[int], values: Sequence[Values | None], axes: int, budget: Budget) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], channels: Sequence[int], values: Sequence[Values | None], axes: int, budget: Budget
+    ) -> None:
         self.layers, self.channels, self.values, self.budget = layers, channels, values, budget
         self.axes, self.chains = range(axes), [Chain(layers, axis) for axis in range(axes)]
         self.tails = [0, *(k + 1 for k, layer in enumerate(layers) if layer.biased)]

@@ -105,7 +105,13 @@ def compare_table(block: Block, table: BlockTable, budget: Budget) -> BlockResul
 def _locate(annihilator: Annihilator | None, rows: list[JointRow]) -> Functional | None:
     if annihilator is None:
         return None
-    return Functional(tuple((rows[k].place, c) for k, c in annihilator.terms), annihilator.kernel, annihilator.value, annihilator.attempt, annihilator.shown)
+    return Functional(
+        tuple((rows[k].place, c) for k, c in annihilator.terms),
+        annihilator.kernel,
+        annihilator.value,
+        annihilator.attempt,
+        annihilator.shown,
+    )
 
 
 def _first_entry(rows: list[JointRow], side: int) -> tuple[Place, Form] | None:

@@ -123,4 +123,3 @@ def _array(values: Any) -> dict[str, Any] | None:
 
     doubles = np.ascontiguousarray(values, dtype="<f8")
     return {"shape": list(doubles.shape), "float64": base64.b64encode(doubles.tobytes()).decode()}
-

@@ -99,7 +99,9 @@ def joint_rows(
         interior: look at the bi-infinite operator only, whatever the borders do.
         at: look at these input extents only.
     """
-    tables = {axis: axis_table(block, axis, domains[axis], radices, budget, interior, None if at is None else at[axis]) for axis in block.axes}
+    tables = {
+        axis: axis_table(block, axis, domains[axis], radices, budget, interior, None if at is None else at[axis]) for axis in block.axes
+    }
     found: dict[tuple[frozenset[object], frozenset[object]], JointRow] = {}
     for samples in itertools.product(*(tables[axis].samples for axis in block.axes)):
         for digits in _digit_values(block.out_digits, radices):

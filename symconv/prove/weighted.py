@@ -27,6 +27,7 @@ from symconv.operators.budget import DEFAULT_SECONDS, Budget
 from symconv.operators.domain import Domain, domain, extents_differ
 from symconv.operators.rows import Form
 from symconv.operators.wiring import Indivisible, is_parametric, refine, wire
+from symconv.prove.certify import WEIGHTS_FORMAT, accept, certificate, weights_record
 from symconv.prove.decide import Pair, bind_pair, compare_domains, unknown
 from symconv.prove.entries import Entry, EntryList, axis_samples, list_entries
 from symconv.prove.reshuffle import torch_indices
@@ -34,7 +35,7 @@ from symconv.prove.stage import has_bias, words_of
 from symconv.prove.stages import cut_chain, is_nonlinearity
 from symconv.prove.table import common_shift, seen_at
 from symconv.prove.witness import torch_index
-from symconv.theory.relation import DomainRelation, Relation
+from symconv.theory.relation import DomainRelation, Relation, Trust
 from symconv.theory.verdict import Verdict
 
 MOST_ENTRIES = 40_000_000
@@ -97,11 +98,13 @@ class _Weighted:
         if cuts[0].nonlinearities != cuts[1].nonlinearities or not self._same_slopes(cuts[0].bounds, cuts[1].bounds):
             return self._unknown("nonlinearities_differ", "the nonlinearities, or their slopes, differ")
         if not cuts[0].bounds:
-            found = self._difference(cuts[0].segments[0], cuts[1].segments[0], self.pair.channels)
-            return self._identical() if found is None else self._different(found)
+            parts = [cut.segments for cut in cuts]
+            found = self._difference(parts[0][0], parts[1][0], self.pair.channels)
+            return self._identical(parts) if found is None else self._different(found, parts)
         for early in (True, False):
-            if self._stages_identical([cut.moved((early,) * len(cut.bounds)) for cut in cuts]):
-                return self._identical()
+            parts = [cut.moved((early,) * len(cut.bounds)) for cut in cuts]
+            if self._stages_identical(parts):
+                return self._identical(parts)
         return self._unknown(
             "stages_differ", "some stage between two nonlinearities differs; networks can be equal all the same, so this refutes nothing"
         )
@@ -119,17 +122,28 @@ class _Weighted:
             "assumptions": (*self.pair.assumptions, "weights are the exact values of the stored floats; arithmetic is exact"),
         }
 
-    def _identical(self) -> Verdict:
-        return Verdict(
-            **self._fields(),
-            relation=Relation.IDENTICAL,
-            distance="0",
-            deciders={"exact": "identical"},
-            left_in_right=True,
-            right_in_left=True,
-        )
+    def _identical(self, parts: Sequence[Sequence[tuple[int, ...]]]) -> Verdict:
+        vouched = self._certified(Relation.IDENTICAL, Fraction(0), parts)
+        return Verdict(**self._fields(), **vouched, relation=Relation.IDENTICAL, distance="0", left_in_right=True, right_in_left=True)
 
-    def _different(self, found: Difference) -> Verdict:
+    def _certified(self, relation: Relation, distance: Fraction, parts: Sequence[Sequence[tuple[int, ...]]]) -> dict[str, Any]:
+        """The certificate, its trust and what the checker said; a certificate too large for the checker earns no trust."""
+        stages = [{"left": list(a), "right": list(b), "distance": rational(distance)} for a, b in zip(*parts, strict=True)]
+        extents = None if self.domain_extents is None else list(self.domain_extents)
+        domain = {"relation": self.domain.value, "extents": extents}
+        claim = {"relation": relation.value, "distance": rational(distance), "domain": domain}
+        record = certificate(self.pair.axes, self.pair.channels, *self.chains, claim) | {
+            "format": WEIGHTS_FORMAT,
+            "left_weights": weights_record(self.weights[0]),
+            "right_weights": weights_record(self.weights[1]),
+            "stages": stages,
+        }
+        if not accept(record):
+            return {"deciders": {"exact": relation.value, "checker": "left out: too large for its budget"}}
+        return {"certificate": record, "trust": Trust.CERTIFIED, "deciders": {"exact": relation.value, "checker": "accepted"}}
+
+    def _different(self, found: Difference, parts: Sequence[Sequence[tuple[int, ...]]]) -> Verdict:
+        vouched = self._certified(Relation.DIFFERENT, found.distance, parts)
         x = [] if found.into is None else [[list(found.into), "1"]]
         witness = {
             "kind": "input",
@@ -139,13 +153,7 @@ class _Weighted:
             "left_value": rational(found.left),
             "right_value": rational(found.right),
         }
-        return Verdict(
-            **self._fields(),
-            relation=Relation.DIFFERENT,
-            distance=rational(found.distance),
-            witness=witness,
-            deciders={"exact": "different"},
-        )
+        return Verdict(**self._fields(), **vouched, relation=Relation.DIFFERENT, distance=rational(found.distance), witness=witness)
 
     def _shapes(self) -> Verdict | None:
         counts = [channels_through(chain, self.pair.channels)[-1] for chain in self.chains]

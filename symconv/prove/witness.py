@@ -221,11 +221,15 @@ def _output(
     shape = _output_shape(stage, extents)
     positions = max(math.prod(extents), math.prod(shape[1:]))
     counts = channels_through(chain, stage.channels)
-    sizes = [math.prod(layer.kernel) * layer.in_channels * layer.out_channels for layer in chain if isinstance(layer, (Conv, ConvTranspose))]
+    sizes = [
+        math.prod(layer.kernel) * layer.in_channels * layer.out_channels for layer in chain if isinstance(layer, (Conv, ConvTranspose))
+    ]
     if positions * max([*sizes, *counts]) > LARGEST_TABLE:
         return None
     layer = next((item for item in chain if is_parametric(item)), None)
-    values: dict[TableParam, int | Fraction] = {(("b", key[0]) if bias else ("w", *torch_index(layer, key))): value for key, value in kernel.items()} if layer else {}
+    values: dict[TableParam, int | Fraction] = (
+        {(("b", key[0]) if bias else ("w", *torch_index(layer, key))): value for key, value in kernel.items()} if layer else {}
+    )
     return apply(denote(chain, stage.channels, tuple(extents)), defaultdict(int, values), x)
 
 

@@ -52,16 +52,16 @@ def test_samples_are_all_rows(seed: int) -> None:
         return
     for bias in (False, True) if sides[0].free else (False,):
         tails = [(side.chains[0], side.tail if bias else 0) for side in sides]
-        taken = list(samples(tails, stage.starts[0], stage.periods[0], Budget()))
+        taken = list(samples(tails, stage.common[0][1], stage.common[0][0], Budget()))
         sampled: set[Any] = set()
         for n, o in taken:
             sampled |= pairs(sides, bias, n, o)
-        last = max(n for n, _ in taken) + 3 * stage.periods[0]
+        last = max(n for n, _ in taken) + 3 * stage.common[0][0]
         for n in range(1, last + 1):
             if all(side.chains[0].valid(n) for side in sides):
                 for o in range(sides[0].chains[0].output(n)):
                     assert pairs(sides, bias, n, o) <= sampled, (layers, bias, n, o)
         if all(side.windowed(0, bias) for side in sides):
-            shift = sides[0].chains[0].shift * (stage.periods[0] // sides[0].chains[0].period)
+            shift = sides[0].chains[0].shift * (stage.common[0][0] // sides[0].chains[0].period)
             infinite = set().union(*(pairs(sides, bias, None, o) for o in range(-shift, shift)))
             assert infinite - {((), ())} <= sampled | {((), ())} and sampled - {((), ())} <= infinite
