@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 from symconv.api import check
 from symconv.frontends.text import parse
@@ -25,15 +27,15 @@ def prove(theorem: Theorem) -> Result:
     start = time.perf_counter()
     checks: list[Check] = []
     for definition in theorem.definitions:
-        checks.append(_timed("symconv's definitions", definition.name, lambda definition=definition: _first(_departures(definition))))
+        checks.append(_timed("symconv's definitions", definition.name, partial(_problem, _departures, definition)))
     for obligation in theorem.obligations:
         checks += smt.check(obligation)
     for identity in theorem.identities:
-        checks.append(_timed("sympy", identity.name, lambda identity=identity: _difference(identity)))
+        checks.append(_timed("sympy", identity.name, partial(_difference, identity)))
     for exact in theorem.exact:
-        checks.append(_timed("exact", exact.name, lambda exact=exact: _first(_failures(exact))))
+        checks.append(_timed("exact", exact.name, partial(_problem, _failures, exact)))
     for agreement in theorem.agreements:
-        checks.append(_timed("engine", agreement.name, lambda agreement=agreement: _first(_surprises(agreement))))
+        checks.append(_timed("engine", agreement.name, partial(_problem, _surprises, agreement)))
     found = {}
     for twin in theorem.twins:
         begun = time.perf_counter()
@@ -63,8 +65,8 @@ def _timed(backend: str, part: str, failure: Callable[[], str | None]) -> Check:
     return Check(backend, part, outcome, problem or "holds", time.perf_counter() - start)
 
 
-def _first(problems: Iterator[str]) -> str | None:
-    return next(problems, None)
+def _problem(search: Callable[[Any], Iterator[str]], part: Any) -> str | None:
+    return next(search(part), None)
 
 
 def _failures(exact: Exact) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from symconv.api import check
 from symconv.errors import LayerError
@@ -17,7 +18,8 @@ from symconv.theory.relation import Relation
 
 from .theorem import Counterexample, Values
 
-Kernel = dict[tuple[int, ...], int]
+Kernel = dict[Any, int]
+"""Index into the kernel to value, zero elsewhere."""
 
 
 def by_size(names: str, least: Values, most: int, where: Callable[[Values], bool] = lambda values: True) -> Callable[[], Iterator[Values]]:

@@ -71,7 +71,8 @@ Section Windows.
   Proof.
     intros W w n x. induction w as [|s w IH]; intros c o Hw Hb Hs Ho; [reflexivity|].
     inversion Hw as [|? ? Hok Hw']; subst. cbn [infinite finite].
-    destruct s as [b e lo hi|a C k d|f|f|f g|f h g]; cbn [extent] in Ho; cbn [bordered plain step_ok splits windowed] in *.
+    destruct s as [b e lo hi|a C k d|f|f|f g|f h g]; cbn [extent] in Ho;
+      cbn [bordered plain step_ok splits windowed] in *.
     - destruct Hb as [Hl [Hr Hb]].
       destruct (Z.ltb_spec (o - b) 0) as [L|L].
       { destruct (Hl ltac:(lia)) as [Hl' N]. rewrite N. symmetry. apply support; try assumption. lia. }

@@ -94,7 +94,8 @@ THEOREM = Theorem(
         "channel c r^D + phase. So PS is a permutation for all r, C, D, and its inverse is its transpose, unshuffling.",
     ),
     proof=(
-        "Two outputs that read the same sample have the same quotient by r and, since r e + phi determines e and phi, the same channel and phase.",
+        "Two outputs that read the same sample have the same quotient by r and,",
+        "since r e + phi determines e and phi, the same channel and phase.",
         "Every input sample (c, q) is read: by channel c div r at sample r q + (c mod r).",
         "A composition of D bijections is a bijection, and a permutation matrix has its transpose as its inverse.",
     ),

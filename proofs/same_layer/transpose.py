@@ -35,7 +35,8 @@ def _layers(values: Values, op: int) -> tuple[str, str]:
 def _remainder(values: Values) -> tuple[int, int]:
     """(m, op) of the convolution at extent n."""
     w = {"d": 1, "p": 0} | dict(values)
-    return divmod(w["n"] + 2 * w["p"] - reach(w["k"], w["d"]), w["s"])
+    whole, rest = divmod(w["n"] + 2 * w["p"] - int(reach(w["k"], w["d"])), w["s"])
+    return whole, rest
 
 
 def _matrices() -> Iterator[str]:
@@ -108,7 +109,8 @@ THEOREM = Theorem(
         "convolution's, with the same kernel, not reversed.",
     ),
     proof=(
-        "Entry (o, i) of the convolution holds tap j iff s o + d j = i + pb; entry (i, o) of the transposed convolution iff s o + d j = i + pb.",
+        "Entry (o, i) of the convolution holds tap j iff s o + d j = i + pb,",
+        "and so does entry (i, o) of the transposed convolution.",
         "n + pb + pe - ke = s (m - 1) + op, so (m - 1) s + ke + op - pb - pe = n.",
     ),
     source="arXiv 1609.07009; torch.nn.ConvTranspose2d",

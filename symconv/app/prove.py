@@ -6,6 +6,7 @@ Owns: the choice of theorems, processes, the progress bar, the exit code. Must n
 from __future__ import annotations
 
 import difflib
+import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -79,7 +80,8 @@ def run(names: Sequence[str], *, processes: int = PROCESSES) -> dict[str, Any]:
                 found[name] = prove_one(name)
                 advance(name)
         return found
-    with ProcessPoolExecutor(min(processes, len(names))) as pool, _progress(len(names)) as advance:
+    fresh = multiprocessing.get_context("spawn")  # a fork would inherit the locks of torch's and z3's threads
+    with ProcessPoolExecutor(min(processes, len(names)), mp_context=fresh) as pool, _progress(len(names)) as advance:
         waiting = {pool.submit(prove_one, name): name for name in names}
         found = {}
         for done in as_completed(waiting):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import lcm
 from typing import Any
 
 from .extents import Chain
 from .faults import Budget, Rejected, at, need
-from .grammar import certificate
+from .grammar import WEIGHTS, certificate, weights_certificate
 from .layers import Layer
 from .rows import Side
 from .stages import Both, Established, Stage
+from .weights import Network, Values, exact_values, stage_distance
 
+DISJOINT = "no extent is valid for both sides"
 RELATION = {(True, True): "equal", (True, False): "left_in_right", (False, True): "right_in_left", (False, False): "incomparable"}
 
 
@@ -34,9 +36,10 @@ def check_certificate(obj: dict[str, Any]) -> Result:
     Raises:
         Malformed: it is not in the format.
     """
-    found = certificate(obj)
+    weighted = type(obj) is dict and obj.get("format") == WEIGHTS
+    found = weights_certificate(obj) if weighted else certificate(obj)
     try:
-        expected = _expected(found, Budget())
+        expected = _weighed(found, Budget()) if weighted else _expected(found, Budget())
         for name, value in expected.items():
             with at(f"claim.{name}"):
                 need(found["claim"][name] == value, f"is {value}")
@@ -52,10 +55,13 @@ def _expected(found: dict[str, Any], budget: Budget) -> dict[str, Any]:
     chains = [[Chain(found[name], axis) for axis in axes] for name in names]
     with at("claim.domain"):
         shared = _check_domain(found["claim"]["domain"], chains, budget)
+    given = found.get("extents")
+    _check_given(given, found, chains)
     if "shapes" in found:
         with at("shapes"):
+            need(given is None or found["shapes"]["extents"] in ((), given), "only the given extents count")
             return _shapes(found["shapes"]["extents"], chains, channels[0][-1] != channels[1][-1], found["claim"]["interior_relation"])
-    need(shared, "no extent is valid for both sides")
+    need(shared, DISJOINT)
     f, g = ([layer for layer in found[name] if layer.nonlinear] for name in names)
     need(f == g, "the nonlinearities differ")
     need(len(found["stages"]) == len(f) + 1, "there must be one stage more than nonlinearities")
@@ -65,11 +71,57 @@ def _expected(found: dict[str, Any], budget: Budget) -> dict[str, Any]:
     for k, record in enumerate(found["stages"]):
         with at(f"stages[{k}]"):
             layers = [[found[name][index] for index in record[name]] for name in names]
-            passed = [_channels(name, own, given) for name, own, given in zip(names, layers, now, strict=True)]
+            passed = [_channels(name, own, count) for name, own, count in zip(names, layers, now, strict=True)]
             left, right = (Side(own, counts, len(axes)) for own, counts in zip(layers, passed, strict=True))
-            established.append(Stage(left, right, budget).check(record))
+            established.append(Stage(left, right, budget, given).check(record))
+            given = None if given is None else tuple(chain.output(n) for chain, n in zip(left.chains, given, strict=True))
             now = [counts[-1] for counts in passed]
     return _claim(established)
+
+
+def _check_given(given: Sequence[int] | None, found: dict[str, Any], chains: Sequence[Sequence[Chain]]) -> None:
+    """Extents that alone are asked for must be valid; only with them does align_corners have a meaning."""
+    corners = any(layer.fields.get("align_corners") for name in ("left", "right") for layer in found[name])
+    need(given is not None or not corners, "align_corners needs given extents")
+    with at("extents"):
+        for side in chains if given is not None else ():
+            need(given is not None and len(given) == len(side), "one extent per axis is needed")
+            need(all(chain.valid(n) for chain, n in zip(side, given or (), strict=True)), "the extents are not valid for both")
+
+
+def _weighed(found: dict[str, Any], budget: Budget) -> dict[str, Any]:
+    """What the claim of a weighted certificate has to say, but for the domain."""
+    axes, names = found["axes"], ("left", "right")
+    chains = [[Chain(found[name], axis) for axis in range(axes)] for name in names]
+    with at("claim.domain"):
+        need(_check_domain(found["claim"]["domain"], chains, budget), DISJOINT)
+    _check_given(None, found, chains)
+    values = {name: _values(name, found, budget) for name in names}
+    f, g = ([(layer, value) for layer, value in zip(found[name], values[name], strict=True) if layer.nonlinear] for name in names)
+    need(f == g, "the nonlinearities or their slopes differ")
+    need(len(found["stages"]) == len(f) + 1, "there must be one stage more than nonlinearities")
+    now = [found["in_channels"]] * 2
+    for k, record in enumerate(found["stages"]):
+        with at(f"stages[{k}]"):
+            networks = []
+            for side, name in enumerate(names):
+                layers = [found[name][index] for index in record[name]]
+                counts = _channels(name, layers, now[side])
+                networks.append(Network(layers, counts, [values[name][index] for index in record[name]], axes, budget))
+                now[side] = counts[-1]
+            need(record["distance"] == stage_distance(networks[0], networks[1], budget), "this is not the distance")
+    same = all(record["distance"] == 0 for record in found["stages"])
+    need(same or len(found["stages"]) == 1, "stages that differ say nothing about the whole")
+    return {"relation": "identical" if same else "different", "distance": found["stages"][0]["distance"]}
+
+
+def _values(name: str, found: dict[str, Any], budget: Budget) -> list[Values | None]:
+    """The exact weights of one side's layers, whose channels and cut are checked on the way."""
+    counts, records = _channels(name, found[name], found["in_channels"]), found[f"{name}_weights"]
+    need(len(records) == len(found[name]), f"one entry in {name}_weights for each layer is needed")
+    _check_cut(name, found[name], [stage[name] for stage in found["stages"]], budget)
+    ends = pairwise(counts)
+    return [exact_values(layer, pair, record) for layer, pair, record in zip(found[name], ends, records, strict=True)]
 
 
 def _channels(name: str, layers: Sequence[Layer], given: int) -> list[int]:

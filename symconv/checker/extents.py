@@ -61,14 +61,18 @@ class Chain:
 
 
 def common_starts(one: Chain, other: Chain, budget: Budget) -> tuple[int, list[int]]:
-    """(P, the first common valid extent of each class modulo P that has one); at all of them the output extents must be equal."""
+    """(P, the first common valid extent of each class modulo P that has one)."""
     period = lcm(one.period, other.period)
     firsts = zip(one.firsts(period, budget), other.firsts(period, budget), strict=True)
     starts = [max(n, m) for n, m in firsts if n is not None and m is not None]
     need(bool(starts), "no extent is valid for both sides")
+    return period, starts
+
+
+def check_outputs(one: Chain, other: Chain, starts: Sequence[int]) -> None:
+    """The output extents must be equal at all common extents: they grow alike, and start alike in each class."""
     need(one.shift * other.period == other.shift * one.period, "output extents grow differently")
     need(all(one.output(n) == other.output(n) for n in starts), "output extents differ")
-    return period, starts
 
 
 def windowed(lines: Sequence[Line]) -> bool:

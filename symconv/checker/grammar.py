@@ -68,8 +68,31 @@ def _layers(axes: int) -> dict[str, dict[str, Any]]:
     }
 
 
+WEIGHTS = "symconv.weights/1"
+ARRAY = {"shape": [1], "float64": str}
+VALUES = dict.fromkeys(("kernel", "bias", "mean", "variance"), maybe(ARRAY))
+
+
+def weights_certificate(value: dict[str, Any]) -> dict[str, Any]:
+    """A weighted certificate's fields, with layers made; Malformed if it is not in the format."""
+    fields = {**_chains(value), "format": {WEIGHTS}, "left_weights": [maybe(VALUES)], "right_weights": [maybe(VALUES)]}
+    fields["stages"] = [{"left": INDEX, "right": INDEX, "distance": Fraction}]
+    fields["claim"] = {"relation": {"identical", "different"}, "distance": Fraction, "domain": CLAIM["domain"]}
+    found: dict[str, Any] = read(fields, value)
+    return found
+
+
 def certificate(value: Any) -> dict[str, Any]:
     """The certificate's fields, with layers made; Malformed if it is not in the format."""
+    fields = {**_chains(value), "format": {"symconv.certificate/1"}, "claim": CLAIM}
+    fields |= {"extents": [1]} if "extents" in value else {}
+    fields |= {"shapes": {"extents": [1]}} if "shapes" in value else {"stages": [STAGE]}
+    found: dict[str, Any] = read(fields, value)
+    return found
+
+
+def _chains(value: Any) -> dict[str, Any]:
+    """The fields that every certificate has, for its number of axes; Malformed if it has none."""
     axes = value.get("axes") if type(value) is dict else None
     if type(axes) is not int or not 1 <= axes <= 3:
         raise Malformed("an object with 1, 2 or 3 axes is needed")
@@ -82,7 +105,4 @@ def certificate(value: Any) -> dict[str, Any]:
             fields["arguments"] = tuple(({name}, spec) for name, spec in wanted.items())
         return Layer(kind, read(fields, value), axes)
 
-    fields = {"format": {"symconv.certificate/1"}, "axes": 1, "in_channels": 1, "left": [layer], "right": [layer], "claim": CLAIM}
-    fields |= {"shapes": {"extents": [1]}} if "shapes" in value else {"stages": [STAGE]}
-    found: dict[str, Any] = read(fields, value)
-    return found
+    return {"axes": 1, "in_channels": 1, "left": [layer], "right": [layer]}

@@ -37,6 +37,7 @@ class Line:
     op: int = 0
     r: int = 1
     interpolation: str = "nearest"
+    corners: bool = False
     ceil: bool = False
     counts_padding: bool = True
     divisor: int | None = None
@@ -125,10 +126,16 @@ def _pool(t: Line, o: int, n: int | None) -> list[Read]:
 
 
 def _interpolate(t: Line, o: int, n: int | None) -> list[Read]:
-    """x[o div r], or around the source (o + 1/2) / r - 1/2 = x + f the linear weights 1 - |t|, or Keys' cubic ones with a = -3/4."""
+    """x[o div r], or around the source x + f the linear weights 1 - |t|, or Keys' cubic ones with a = -3/4.
+
+    The source is (o + 1/2) / r - 1/2; with align_corners, which has no bi-infinite meaning, o (n - 1) / (m - 1), and 0 where m = 1.
+    """
     if t.r == 1 or t.interpolation.startswith("nearest"):
         return [(o // t.r, 0, 1)]
-    x, f = divmod(Fraction(2 * o + 1 - t.r, 2 * t.r), 1)
+    source = Fraction(2 * o + 1 - t.r, 2 * t.r)
+    if t.corners and n is not None:
+        source = Fraction(o * (n - 1), max(t.r * n - 1, 1))
+    x, f = divmod(source, 1)
     kernel, reach = (_cubic, 2) if t.interpolation == "cubic" else (lambda t: 1 - t, 1)
     weights = ((x + j, kernel(abs(f - j))) for j in range(1 - reach, reach + 1))
     return [(at, 0, weight) for at, weight in weights if weight]
@@ -198,7 +205,7 @@ class Layer:
         padding = given.get("amounts", given.get("padding", ((0, 0),) * axes))[axis]
         values["b"], values["e"] = (padding, padding) if self.kind == "AvgPool" else padding
         if self.kind == "Upsample":
-            values |= {"mode": "replicate", "interpolation": given["mode"]}
+            values |= {"mode": "replicate", "interpolation": given["mode"], "corners": given["align_corners"]}
         elif self.kind == "AvgPool":
             divisor = given["divisor_override"] if axis == 0 or given["divisor_override"] is None else 1
             values |= {"ceil": given["ceil_mode"], "counts_padding": given["count_include_pad"]}
@@ -231,7 +238,8 @@ class Layer:
         elif self.kind in ("Shuffle", "ChannelShuffle"):
             need(given % (phases if self.kind == "Shuffle" else has["groups"]) == 0, f"{given} channels are not divisible")
         elif self.kind == "Upsample":
-            need(not has["align_corners"] and (has["mode"] != "cubic" or len(self.lines) == 2), "not supported on these axes or corners")
+            need(has["mode"] != "cubic" or len(self.lines) == 2, "cubic interpolation acts on 2 axes")
+            need(not (has["align_corners"] and has["mode"].startswith("nearest")), "align_corners goes with linear and cubic")
         elif self.kind == "AvgPool":
             need(all(2 * t.b <= t.k for t in self.lines), "padding is more than half the kernel")
             need(

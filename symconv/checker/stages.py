@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from .blocks import Outcome, Sample, Table, Ties, check_block
-from .extents import common_starts, samples
+from .extents import check_outputs, common_starts, samples
 from .faults import Budget, at, need
 from .rows import Reader, Side
 from .wires import Digit, Wire, Wiring, digits
@@ -54,19 +55,26 @@ class View:
 
 
 class Stage:
-    """Two sides with the same output extents at all their common valid extents."""
+    """Two sides with the same output extents at all their common valid extents, or at the given ones, which then alone count."""
 
-    def __init__(self, left: Side, right: Side, budget: Budget) -> None:
-        self.sides, self.budget = (left, right), budget
+    def __init__(self, left: Side, right: Side, budget: Budget, given: Sequence[int] | None = None) -> None:
+        self.sides, self.budget, self.given = (left, right), budget, given
         need(left.channels[-1] == right.channels[-1], "output channels differ")
         self.common = [common_starts(*pair, budget) for pair in zip(left.chains, right.chains, strict=True)]
+        for axis, (one, other) in enumerate(zip(left.chains, right.chains, strict=True)):
+            if given is None:
+                check_outputs(one, other, self.common[axis][1])
+            else:
+                need(one.valid(given[axis]) and other.valid(given[axis]), "the extents are not valid for both")
+                need(one.output(given[axis]) == other.output(given[axis]), "output extents differ")
 
     def check(self, record: dict[str, Any]) -> Established:
         """Everything that the stage's record claims must hold."""
         whole, linear, dimensions = self._combine(record, False)
         plain = all(side.windowed(axis, False) for side in self.sides for axis in range(len(self.common)))
         plain_bias = all(side.windowed(axis, True) for side in self.sides if side.bias for axis in range(len(self.common)))
-        undecided = (record["weights"]["flat"] and not plain) or bool(record["bias"] and record["bias"]["flat"] and not plain_bias)
+        flat, flat_bias = record["weights"]["flat"] and not plain, bool(record["bias"] and record["bias"]["flat"] and not plain_bias)
+        undecided = self.given is not None or flat or flat_bias
         need((record["interior"] is None) == (undecided or (plain and plain_bias)), "interior is null exactly if it says nothing new")
         interior: Both | None = None if undecided else whole
         if record["interior"] is not None:
@@ -123,13 +131,25 @@ class Stage:
                 else:
                     radices = {(name, at): part[f"{name}_digits"][at] for name in ("in", "out") for at in block[name]}
                     table = Ties(radices, [view.ties(k) for view in views], [side.free for side in compared])
+                self._check_places(block)
                 found.append(check_block(block, readers, table, interior))
         left, right, both, scale = (prod(getattr(each, name) for each in found) for name in ("left", "right", "both", "scale"))
         return Outcome(left, right, both, all(each.forth for each in found), all(each.back for each in found), scale)
 
+    def _check_places(self, block: dict[str, Any]) -> None:
+        """If extents are given, functionals stand there."""
+        if self.given is None:
+            return
+        wanted = tuple(self.given[axis] for axis in block["axes"])
+        for name in ("not_forth", "not_back"):
+            need(block[name] is None or all(term[0] == wanted for term in block[name]["terms"]), "only the given extents count")
+
     def _samples(self, axis: int, compared: tuple[Side, Side], bias: bool, interior: bool) -> list[Sample]:
         """Samples on one axis whose rows are all that there are."""
         chain, (period, starts) = self.sides[0].chains[axis], self.common[axis]
+        if self.given is not None:
+            self.budget.spend(chain.output(self.given[axis]))
+            return [(self.given[axis], o) for o in range(chain.output(self.given[axis]))]
         if interior or all(side.windowed(axis, bias) for side in compared):
             shift = chain.shift * (period // chain.period)
             self.budget.spend(shift)

@@ -56,6 +56,8 @@ def read(spec: Any, value: Any) -> Any:
         _be(type(value) is int and spec <= value <= CAP, f"an integer from {spec} to 2**62")
     elif spec is bool:
         _be(type(value) is bool, "true or false")
+    elif spec is str:
+        _be(type(value) is str, "a string")
     elif spec is float:
         _be((type(value) is int and abs(value) <= CAP) or (type(value) is float and isfinite(value)), "a number")
     elif spec is Fraction:

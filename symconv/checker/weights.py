@@ -12,12 +12,14 @@ from math import isfinite, isqrt, prod
 from typing import Any
 
 from .blocks import Sample
-from .extents import Chain, common_starts, constant_windowed, samples, windowed
+from .extents import Chain, check_outputs, common_starts, constant_windowed, samples, windowed
 from .faults import Budget, Malformed, need
 from .layers import Layer
 from .rows import Index, channel_reads, settled_reads
 from .syntax import Number
 
+READ = 8
+"""Work that a read with a weight counts for: whole kernels are followed, so large ones end as too large."""
 Values = dict[str, Sequence[Number]]
 """The flat kernel and bias of a layer, as exact numbers."""
 
@@ -106,18 +108,18 @@ class Network:
             above, states = states, {}
             for index, weight in above.items():
                 if values is not None and layer.biased:
-                    constant += weight * Fraction(values["bias"][index[0]])
+                    constant += Fraction(weight) * Fraction(values["bias"][index[0]])
                 for below, phases, chosen in channel_reads(layer, self.channels[at], self.channels[at + 1], index):
                     for reads in product(*(settled_reads(layer.lines[a], index[a + 1], before[a], phases[a]) for a in self.axes)):
                         share = weight
                         for _, _, c in reads:
-                            share = share if c == 1 else share * c
+                            share = share if c == 1 else Fraction(share) * c
                         if chosen and values is not None:
                             tap = values["kernel"][self._place(at, chosen, [j for _, j, _ in reads])]
-                            share = Fraction(tap) if share == 1 else share * Fraction(tap)
+                            share = tap if share == 1 else Fraction(share) * Fraction(tap)  # a stored float is not rounded by being kept
                         state = (below, *(x for x, _, _ in reads))
-                        states[state] = states.get(state, 0) + share
-                        self.budget.spend(1)
+                        states[state] = Fraction(states[state]) + Fraction(share) if state in states else share
+                        self.budget.spend(READ)
         return states, constant
 
     def _place(self, at: int, chosen: Index, taps: Sequence[int]) -> int:
@@ -136,23 +138,21 @@ def stage_distance(left: Network, right: Network, budget: Budget) -> Number:
     """The largest sum, over an output's row, of differences of entries and constants."""
     need(left.channels[-1] == right.channels[-1], "output channels differ")
     taken = [_samples(left.chains[axis], right.chains[axis], (left, right), axis, budget) for axis in left.axes]
-    worst: Number = 0
+    worst = Fraction(0)
     for places in product(*taken):
         extents, positions = [n for n, _ in places], [o for _, o in places]
         for channel in range(left.channels[-1]):
             (one, a), (other, b) = (side.row(extents, (channel, *positions)) for side in (left, right))
-            total = abs(a - b)
-            for index in one.keys() | other.keys():
-                x, y = one.get(index, 0), other.get(index, 0)
-                if x != y:
-                    total += abs(x - y)
-            worst = max(worst, total)
+            pairs = ((one.get(index, 0), other.get(index, 0)) for index in one.keys() | other.keys())
+            gaps = (Fraction(x) - Fraction(y) for x, y in pairs if x != y)
+            worst = max(worst, sum(map(abs, gaps), abs(Fraction(a) - b)))
     return worst
 
 
 def _samples(one: Chain, other: Chain, sides: tuple[Network, Network], axis: int, budget: Budget) -> list[Sample]:
     """Samples whose rows, operators and constants together, are all that there are."""
     period, starts = common_starts(one, other, budget)
+    check_outputs(one, other, starts)
     if all(side.windowed(axis) for side in sides):
         shift = one.shift * (period // one.period)
         budget.spend(shift)

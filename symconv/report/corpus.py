@@ -94,17 +94,17 @@ def _one(theorem: Any, result: Any, tone: Tone) -> Page:
     if theorem.hypotheses:
         rows = tuple((str(item.formula), item.why) for item in theorem.hypotheses)
         parts.append(Section("Hypotheses", (Table(("formula", "why it is needed"), rows),)))
-    rows = tuple(
+    checks = tuple(
         (check.backend, check.part, check.outcome.value, check.detail, f"{check.seconds:.2f}")
         for check in result.checks
         if check.backend != "twin"
     )
-    parts.append(Section("What was checked", (Table(("backend", "part", "outcome", "detail", "seconds"), rows, frozenset({4})),)))
+    parts.append(Section("What was checked", (Table(("backend", "part", "outcome", "detail", "seconds"), checks, frozenset({4})),)))
     for twin in theorem.twins:
         example = result.counterexamples.get(twin.name)
         told = "not refuted" if example is None else f"{example.text}{_replayed(example)}"
-        rows_ = Facts((Fact("bent statement", twin.bend), Fact("counterexample", told)))
-        parts.append(Section(f"False twin: {twin.name}", (rows_,)))
+        bent = Facts((Fact("bent statement", twin.bend), Fact("counterexample", told)))
+        parts.append(Section(f"False twin: {twin.name}", (bent,)))
     if theorem.corrections:
         parts.append(Section("Corrections", (Lines(theorem.corrections),)))
     return Page(f"{_status(result)}: {theorem.title}", tone, tuple(parts))
@@ -135,7 +135,7 @@ def _record(theorem: Any, result: Any) -> dict[str, Any]:
         "source": theorem.source,
         "corrections": list(theorem.corrections),
         "outcome": "not run" if result is None else _status(result),
-        "backends": {name: "not run" for name in theorem.backends} if result is None else _backends(result),
+        "backends": dict.fromkeys(theorem.backends, "not run") if result is None else _backends(result),
         "seconds": None if result is None else round(result.seconds, 3),
     }
     if result is None:
