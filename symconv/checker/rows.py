@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import product
 from math import prod
 
@@ -46,7 +47,11 @@ class Reader:
         self.first = side.tail if bias else 0
         self.layers, self.channels = side.layers[self.first :], side.channels[self.first :]
         self.chains = [side.chains[axis] for axis in axes]
-        self.q = parts(digits["q"], budget)
+
+    @cached_property
+    def q(self) -> list[int]:
+        """All q parts."""
+        return parts(self.digits["q"], self.budget)
 
     def has(self, parameter: Index) -> bool:
         """Whether the block has this parameter."""

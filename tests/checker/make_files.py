@@ -102,60 +102,6 @@ def _merged_stages(record: Record) -> None:
 
 
 BLOCK = ("stages", 0, "weights", "blocks", 0)
-LIES: dict[str, tuple[str, Callable[[Record], None], str]] = {
-    "taps_unreversed": ("sub_pixel", _swapped_taps, "reshuffled forms"),
-    "reshuffle_scaled": ("sub_pixel", _set(*BLOCK, "forth", 0, 2, "2"), "reshuffled forms"),
-    "reshuffle_incomplete": ("sub_pixel", lambda record: record["stages"][0]["weights"]["blocks"][0]["back"].pop(), "reshuffled forms"),
-    "reshuffle_to_no_tap": ("sub_pixel", _set(*BLOCK, "forth", 0, 1, [0, 0, 2]), "no parameter"),
-    "claims_equal": ("decoder", _set("claim", "relation", "equal"), "left_in_right"),
-    "claims_linear_equal": ("decoder", _set("claim", "linear_relation", "equal"), "left_in_right"),
-    "claims_interior_incomparable": ("reflect", _set("claim", "interior_relation", "incomparable"), "equal"),
-    "dimension_too_large": ("decoder", _set("claim", "dimension", "right", 4719617), "4719616"),
-    "block_dimension_too_large": ("decoder", _set(*BLOCK, "right_dim", 7), "right_dim is 6"),
-    "intersection_too_large": ("reflect", _set(*BLOCK, "both_dim", 2), "both_dim is 1"),
-    "both_inclusion_and_refutation": (
-        "decoder",
-        _set(*BLOCK, "not_forth", {"terms": [], "kernel": [0, 0, 0], "value": "1"}),
-        "either forth or not_forth",
-    ),
-    "no_inclusion_and_no_refutation": ("decoder", _set(*BLOCK, "not_back", None), "either back or not_back"),
-    "functional_not_zero": ("decoder", _set(*BLOCK, "not_back", "terms", 0, 2, [0, 0]), "not zero"),
-    "functional_value_wrong": ("decoder", _set(*BLOCK, "not_back", "value", "2"), "does not show"),
-    "functional_of_no_terms": ("decoder", _set(*BLOCK, "not_back", "terms", []), "does not show"),
-    "functional_beyond_output": ("decoder", _set(*BLOCK, "not_back", "terms", 0, 1, [0, 4]), "no such sample"),
-    "functional_at_invalid_extent": ("unshuffle", lambda record: _to_odd(record), "no such sample"),
-    "interior_missing": ("reflect", _set("stages", 0, "interior", None), "interior is null exactly"),
-    "interior_in_excess": ("sub_pixel", lambda record: _with_interior(record), "interior is null exactly"),
-    "borders_forgotten": ("reflect", _forged_equal, "reshuffled forms"),
-    "borders_and_interior_forgotten": ("reflect", _forged_windowed, "reshuffled forms"),
-    "domain_same": ("unshuffle", _set("claim", "domain", {"relation": "same", "extents": None}), "left_wider"),
-    "domain_extents_valid_for_both": ("unshuffle", _set("claim", "domain", "extents", [4, 4]), "do not show"),
-    "groups_do_not_divide": ("decoder", _set("left", 0, "groups", 3), "not divisible"),
-    "output_padding_too_large": ("cropped", _set("left", 0, "output_padding", [2, 0]), "output_padding"),
-    "channels_do_not_chain": ("decoder", _set("in_channels", 511), "511 channels"),
-    "pool_padding_too_large": ("average", _set("left", 0, "padding", [2]), "half the kernel"),
-    "align_corners": ("bilinear", _set("left", 0, "align_corners", True), "corners"),
-    "batch_norm_without_statistics": ("batch_norm", _set("left", 0, "track_running_stats", False), "running statistics"),
-    "layer_left_out": ("cropped", _set("stages", 0, "right", [0, 1]), "once, in order"),
-    "layers_out_of_order": ("cropped", _set("stages", 0, "right", [0, 2, 1]), "once, in order"),
-    "two_convolutions_in_a_stage": ("stages_unknown", _merged_stages, "more than one parametric"),
-    "nonlinearities_differ": ("stages", _set("left", 1, "name", "Tanh"), "nonlinearities differ"),
-    "stage_left_out": ("stages_unknown", lambda record: record["stages"].pop(), "one stage more"),
-    "zero_padding_crosses_sigmoid": ("zero_padding_crosses_tanh", _sigmoid, "does not commute"),
-    "shuffle_crosses_channelwise_prelu": ("stages", lambda record: _channelwise(record), "does not commute"),
-    "digits_too_coarse": ("finer_groups", lambda record: _coarse(record), "not fine enough"),
-    "digits_of_another_product": ("decoder", _set("stages", 0, "weights", "in_digits", [511]), "in_digits"),
-    "tied_digits_apart": ("dcr", lambda record: _apart(record), "different blocks"),
-    "axis_in_no_block": ("decoder", lambda record: record["stages"][0]["weights"]["blocks"].pop(0), "partition axes"),
-    "flat_with_blocks": ("decoder", _set("stages", 0, "weights", "flat", True), "flat part has one block"),
-    "averages_of_another_scale": ("two_averages", lambda record: _scaled(record), "is equal|is incomparable"),
-    "bias_left_out": ("decoder", _set("stages", 0, "bias", None), "bias is null exactly"),
-    "shapes_equal_there": ("shapes_differ", _set("right", 0, "output_padding", [0]), "do not differ"),
-    "channels_equal": ("channels_differ", _set("right", 0, "out_channels", 1), "channels do not differ"),
-    "kernel_beyond_budget": ("sub_pixel", _set("left", 0, "kernel", [2**60]), "budget"),
-    "stride_beyond_budget": ("sub_pixel", _all(_set("left", 0, "stride", [2**40]), _set("right", 0, "stride", [2**40])), "budget"),
-    "periods_beyond_budget": ("unshuffle", _set("right", 0, "factor", [2**30, 1]), "budget|divisible|channels"),
-}
 
 
 def _to_odd(record: Record) -> None:
@@ -193,7 +139,7 @@ def _apart(record: Record) -> None:
     blocks = record["stages"][0]["weights"]["blocks"]
     block = next(block for block in blocks if len(block["axes"]) + len(block["in"]) + len(block["out"]) > 1)
     name = "out" if block["out"] else "in"
-    blocks.append({**block, **dict.fromkeys(("axes", "in", "out"), []), name: [block[name].pop()]})
+    blocks.append({**block, "axes": [], "in": [], "out": [], name: [block[name].pop()]})
 
 
 def _scaled(record: Record) -> None:
@@ -201,6 +147,62 @@ def _scaled(record: Record) -> None:
     record["right"][0]["divisor_override"] = 8
     block = record["stages"][0]["weights"]["blocks"][0]
     block["forth"][0][2], block["back"][0][2] = "4", "1/4"
+
+
+LIES: dict[str, tuple[str, Callable[[Record], None], str]] = {
+    "taps_unreversed": ("sub_pixel", _swapped_taps, "reshuffled forms"),
+    "reshuffle_scaled": ("sub_pixel", _set(*BLOCK, "forth", 0, 2, "2"), "reshuffled forms"),
+    "reshuffle_incomplete": ("sub_pixel", lambda record: record["stages"][0]["weights"]["blocks"][0]["back"].pop(), "reshuffled forms"),
+    "reshuffle_to_no_tap": ("sub_pixel", _set(*BLOCK, "forth", 0, 1, [0, 0, 2]), "no parameter"),
+    "claims_equal": ("decoder", _set("claim", "relation", "equal"), "left_in_right"),
+    "claims_linear_equal": ("decoder", _set("claim", "linear_relation", "equal"), "left_in_right"),
+    "claims_interior_incomparable": ("reflect", _set("claim", "interior_relation", "incomparable"), "equal"),
+    "dimension_too_large": ("decoder", _set("claim", "dimension", "right", 4719617), "4719616"),
+    "block_dimension_too_large": ("decoder", _set(*BLOCK, "right_dim", 7), "right_dim is 6"),
+    "intersection_too_large": ("reflect", _set(*BLOCK, "both_dim", 2), "both_dim is 1"),
+    "both_inclusion_and_refutation": (
+        "decoder",
+        _set(*BLOCK, "not_forth", {"terms": [], "kernel": [0, 0, 0], "value": "1"}),
+        "either forth or not_forth",
+    ),
+    "no_inclusion_and_no_refutation": ("decoder", _set(*BLOCK, "not_back", None), "either back or not_back"),
+    "functional_not_zero": ("decoder", _set(*BLOCK, "not_back", "terms", 0, 2, [0, 0]), "not zero"),
+    "functional_value_wrong": ("decoder", _set(*BLOCK, "not_back", "value", "2"), "does not show"),
+    "functional_of_no_terms": ("decoder", _set(*BLOCK, "not_back", "terms", []), "does not show"),
+    "functional_beyond_output": ("decoder", _set(*BLOCK, "not_back", "terms", 0, 1, [0, 4]), "no such sample"),
+    "functional_at_invalid_extent": ("unshuffle", _to_odd, "no such sample"),
+    "interior_missing": ("reflect", _set("stages", 0, "interior", None), "interior is null exactly"),
+    "interior_in_excess": ("sub_pixel", _with_interior, "interior is null exactly"),
+    "borders_forgotten": ("reflect", _forged_equal, "reshuffled forms"),
+    "borders_and_interior_forgotten": ("reflect", _forged_windowed, "reshuffled forms"),
+    "domain_same": ("unshuffle", _set("claim", "domain", {"relation": "same", "extents": None}), "left_wider"),
+    "domain_extents_valid_for_both": ("unshuffle", _set("claim", "domain", "extents", [4, 4]), "do not show"),
+    "groups_do_not_divide": ("decoder", _set("left", 0, "groups", 3), "not divisible"),
+    "output_padding_too_large": ("cropped", _set("left", 0, "output_padding", [2, 0]), "output_padding"),
+    "channels_do_not_chain": ("decoder", _set("in_channels", 511), "511 channels"),
+    "pool_padding_too_large": ("average", _set("left", 0, "padding", [2]), "half the kernel"),
+    "align_corners": ("bilinear", _set("left", 0, "align_corners", True), "corners"),
+    "batch_norm_without_statistics": ("batch_norm", _set("left", 0, "track_running_stats", False), "running statistics"),
+    "layer_left_out": ("cropped", _set("stages", 0, "right", [0, 1]), "once, in order"),
+    "layers_out_of_order": ("cropped", _set("stages", 0, "right", [0, 2, 1]), "once, in order"),
+    "two_convolutions_in_a_stage": ("stages_unknown", _merged_stages, "more than one parametric"),
+    "nonlinearities_differ": ("stages", _set("left", 1, "name", "Tanh"), "nonlinearities differ"),
+    "stage_left_out": ("stages_unknown", lambda record: record["stages"].pop(), "one stage more"),
+    "zero_padding_crosses_sigmoid": ("zero_padding_crosses_tanh", _sigmoid, "does not commute"),
+    "shuffle_crosses_channelwise_prelu": ("stages", _channelwise, "does not commute"),
+    "digits_too_coarse": ("finer_groups", _coarse, "not fine enough"),
+    "digits_of_another_product": ("decoder", _set("stages", 0, "weights", "in_digits", [511]), "in_digits"),
+    "tied_digits_apart": ("dcr", _apart, "different blocks"),
+    "axis_in_no_block": ("decoder", lambda record: record["stages"][0]["weights"]["blocks"].pop(0), "partition axes"),
+    "flat_with_blocks": ("decoder", _set("stages", 0, "weights", "flat", True), "flat part has one block"),
+    "averages_of_another_scale": ("two_averages", _scaled, "is equal|is incomparable"),
+    "bias_left_out": ("decoder", _set("stages", 0, "bias", None), "bias is null exactly"),
+    "shapes_equal_there": ("shapes_differ", _set("right", 0, "output_padding", [0]), "do not differ"),
+    "channels_equal": ("channels_differ", _set("right", 0, "out_channels", 1), "channels do not differ"),
+    "kernel_beyond_budget": ("sub_pixel", _set("left", 0, "kernel", [2**60]), "budget"),
+    "stride_beyond_budget": ("sub_pixel", _all(_set("left", 0, "stride", [2**40]), _set("right", 0, "stride", [2**40])), "budget"),
+    "periods_beyond_budget": ("unshuffle", _set("right", 0, "factor", [2**30, 1]), "budget|divisible|channels"),
+}
 
 
 def files() -> dict[str, tuple[str, str]]:

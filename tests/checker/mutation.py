@@ -43,7 +43,7 @@ def replacements(value: Any) -> Iterator[Any]:
     elif isinstance(value, list):
         for k in range(len(value)):
             yield value[:k] + value[k + 1 :]
-            yield value[:k] + [value[k], value[k]] + value[k + 1 :]
+            yield [*value[:k], value[k], *value[k:]]
             if k and value[k] != value[k - 1]:
                 yield [*value[: k - 1], value[k], value[k - 1], *value[k + 1 :]]
         yield from (None, {}, [*value, 0], [*value, 1])

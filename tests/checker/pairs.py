@@ -24,7 +24,7 @@ PAIRS = {
     f"ConvTranspose2d(2,4,2,stride=2,groups=2,{B}) | Conv2d(2,16,1,groups=2,{B}) >> DepthToSpace(2,mode='DCR')": "incomparable",
     f"ConvTranspose2d(2,4,2,stride=2,{B}) | Conv2d(2,16,1,{B}) >> DepthToSpace(2,mode='DCR')": "equal",
     f"Upsample(scale_factor=2) >> Conv1d(1,1,3,padding=1,{B}) | ConvTranspose1d(1,1,4,stride=2,padding=1,{B})": "left_in_right",
-    f"Upsample(scale_factor=2,mode='bilinear') >> Conv2d(1,1,3,padding=1,{B}) | ConvTranspose2d(1,1,6,stride=2,padding=2,{B})": "incomparable",
+    f"Upsample(scale_factor=2,mode='bilinear') >> Conv2d(1,1,3,padding=1,{B}) | ConvTranspose2d(1,1,6,2,2,{B})": "incomparable",
     f"PixelShuffle(2) >> Conv2d(1,1,3,padding=1,{B}) | Conv2d(4,4,3,padding=1,{B}) >> PixelShuffle(2)": "left_in_right",
     f"Conv2d(1,2,4,stride=2,{B}) | PixelUnshuffle(2) >> Conv2d(4,2,2,{B})": "equal",
     f"ConvTranspose1d(1,1,2,stride=2,dilation=2,{B}) | Conv1d(1,2,2,padding=1,{B}) >> PixelShuffle(2) >> Crop(0,1)": "left_in_right",
@@ -45,7 +45,9 @@ PAIRS = {
     "Conv2d(6,6,3,groups=3) >> ChannelShuffle(3) | Conv2d(6,6,3,groups=2)": "incomparable",
     f"CircularPad1d((-1,2)) >> Conv1d(1,1,3,{B}) | Crop(1,0) >> CircularPad1d((0,2)) >> Conv1d(1,1,3,{B})": "equal",
     f"Conv1d(1,1,3,padding=1,padding_mode='circular',{B}) | CircularPad1d(1) >> Conv1d(1,1,3,{B})": "equal",
-    "Conv1d(1,1,1) >> ZeroInsert(2) >> Crop(1,0) >> AvgPool1d(1,2) | Conv1d(1,1,1) >> ZeroInsert(2) >> Crop(1,0) >> AvgPool1d(1,2)": "equal",
+    f"Conv1d(1,1,1) >> ZeroInsert(2) >> Crop(1,0) >> AvgPool1d(1,2) | Conv1d(1,1,1,{B}) >> ZeroInsert(2) >> Crop(1,0) >> AvgPool1d(1,2)": (
+        "equal"
+    ),
     "Conv2d(1,1,3) | Conv2d(1,2,3)": "shapes_differ",
     "Conv2d(4,4,1) >> SpaceToDepth(2,mode='CRD') >> DepthToSpace(2,mode='DCR') | Conv2d(4,4,1)": "incomparable",
 }

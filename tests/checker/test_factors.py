@@ -43,7 +43,7 @@ def _put(whole: tuple[int, ...], part: tuple[int, ...], axes: Any, head: int) ->
     return tuple(found)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(15))
 def test_blocks_multiply_to_the_whole(seed: int) -> None:
     r = random.Random(seed)
     for pair, record in pairs.random_certificates(seed, 5):
@@ -64,7 +64,10 @@ def test_blocks_multiply_to_the_whole(seed: int) -> None:
                         continue
                     view, whole = View(part, side, bias, Budget()), flat_reader(side, bias)
                     for extents in [(None,) * found["axes"], *_valid(side, r)]:
-                        out = (r.randrange(counts[-1]), *(r.randrange(_rows(chain, n)) for chain, n in zip(side.chains, extents, strict=True)))
+                        out = (
+                            r.randrange(counts[-1]),
+                            *(r.randrange(_rows(chain, n)) for chain, n in zip(side.chains, extents, strict=True)),
+                        )
                         one = {at: terms(form) for at, form in whole.row(extents, out).items()}
                         two = {at: terms(form) for at, form in product_row(view, extents, out, found["axes"]).items()}
                         assert _shown(one) == _shown(two), (pair, name, bias, extents, out)

@@ -93,7 +93,13 @@ def test_place_of_a_rejection() -> None:
 
 def test_several_files_and_exit_codes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     good, lie, bad = (str(HERE / name) for name in ("accepted/dcr.json", "rejected/claims_equal.json", "malformed/nan.json"))
-    assert [main([good, good]), main([good, lie]), main([good, bad]), main([str(tmp_path / "none")]), main([str(tmp_path)])] == [0, 4, 2, 2, 2]
+    assert [main([good, good]), main([good, lie]), main([good, bad]), main([str(tmp_path / "none")]), main([str(tmp_path)])] == [
+        0,
+        4,
+        2,
+        2,
+        2,
+    ]
     assert main([lie, bad]) == 4
     assert main([]) == 2
     assert len(capsys.readouterr().out.splitlines()) == 10
@@ -112,9 +118,17 @@ def test_alone_from_a_copy_of_the_folder(tmp_path: Path) -> None:
     copied = tmp_path / "elsewhere" / "checker"
     shutil.copytree(PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__"))
     good, lie = HERE / "accepted" / "decoder.json", HERE / "rejected" / "claims_equal.json"
-    for arguments in ([str(copied)], ["-c", f"import sys; sys.path.insert(0, {str(copied.parent)!r}); import runpy; sys.argv[0] = ''; "
-                                            "runpy.run_module('checker', run_name='__main__', alter_sys=True)"]):
-        ran = subprocess.run([sys.executable, "-I", "-S", *arguments, str(good), str(lie)], capture_output=True, text=True, cwd=tmp_path, check=False)
+    for arguments in (
+        [str(copied)],
+        [
+            "-c",
+            f"import sys; sys.path.insert(0, {str(copied.parent)!r}); import runpy; sys.argv[0] = ''; "
+            "runpy.run_module('checker', run_name='__main__', alter_sys=True)",
+        ],
+    ):
+        ran = subprocess.run(
+            [sys.executable, "-I", "-S", *arguments, str(good), str(lie)], capture_output=True, text=True, cwd=tmp_path, check=False
+        )
         assert ran.returncode == 4 and not ran.stderr, ran.stderr
         assert [line.split()[0] for line in ran.stdout.splitlines()] == ["accepted", "rejected"]
 

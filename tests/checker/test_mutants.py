@@ -6,7 +6,8 @@ A mutant may be accepted only if it is one of these:
 - *functional*: another functional within not_forth or not_back, whose entries, computed by PyTorch, vanish on the one
   class and show the value on the other (chains of one axis; elsewhere a change of its extents alone);
 - *flat*: `flat` of a part that has one channel at either end and one block, where both readings are the same;
-- *chain*: other layers, that PyTorch finds to be the same function at many extents, and valid at the same ones;
+- *chain*: other layers, that PyTorch finds to be the same function at many extents, and valid at the same ones; or of which
+  the claim holds by brute force, the ranks of whole chains over many extents and PyTorch's word on which are valid;
 - *shapes*: a claim about shapes that PyTorch confirms at the given extents;
 - *domain*: another extent that shows the difference of the domains, as PyTorch confirms.
 """
@@ -23,10 +24,15 @@ import torch
 from checker import mutation, pairs, torch_chain
 from checker.make_files import ACCEPTED
 from checker.test_files import SCHEMA
+from checker.test_truth import claim_holds
 
 from symconv.checker import Malformed, check_certificate
 
-CHECKED = ["sub_pixel", "cropped", "reflect", "circular", "unshuffle", "average", "zero_padding_crosses_tanh", "shapes_differ", "two_averages"]
+CHECKED = {"sub_pixel": 1, "reflect": 1, "circular": 2, "unshuffle": 2, "average": 1, "shapes_differ": 1, "two_averages": 2} | {
+    "cropped": 8,
+    "zero_padding_crosses_tanh": 4,
+}
+"""Accepted certificates; every so many of their mutants is tried."""
 
 
 @pytest.mark.parametrize("name", CHECKED)
@@ -34,7 +40,7 @@ def test_mutants_are_rejected_unless_true(name: str) -> None:
     record = json.loads(pairs.certificate(ACCEPTED[name]))
     validator = jsonschema.Draft202012Validator(SCHEMA)
     assert check_certificate(record).accepted
-    for count, (place, mutant) in enumerate(mutation.mutants(record)):
+    for count, (place, mutant) in enumerate(itertools.islice(mutation.mutants(record), 0, None, CHECKED[name])):
         try:
             accepted = check_certificate(mutant).accepted
             if count % 10 == 0:
@@ -63,7 +69,10 @@ def still_true(record: dict[str, Any], mutant: dict[str, Any], place: mutation.P
         claims = [{**each["claim"], "domain": {**each["claim"]["domain"], "extents": None}} for each in (record, mutant)]
         return claims[0] == claims[1] and domain_holds(mutant)
     if changed:
-        return all(same_function(record[side], mutant[side], record) for side in ("left", "right")) and set(changed) <= {"left", "right"}
+        same = all(same_function(record[side], mutant[side], record) for side in ("left", "right"))
+        return set(changed) <= {"left", "right"} and (
+            same or (domain_holds(mutant) and claim_holds(mutant, 14 if record["axes"] == 1 else 3))
+        )
     if _sorted(record) == _sorted(mutant):
         return True
     if place[-1] == "flat":
@@ -79,7 +88,8 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         found = {name: _sorted(item) for name, item in value.items()}
         return {
-            name: sorted(item, key=json.dumps) if name in ("forth", "back", "terms", "blocks") and item else item for name, item in found.items()
+            name: sorted(item, key=json.dumps) if name in ("forth", "back", "terms", "blocks") and item else item
+            for name, item in found.items()
         }
     return [_sorted(item) for item in value] if isinstance(value, list) else value
 
@@ -182,7 +192,8 @@ def functional_holds(record: dict[str, Any], place: mutation.Place) -> bool:
             if weights:
                 (offsets if bias else kernel)[unit] = 1  # type: ignore[index]
             total = sum(
-                _fraction(c) * _entry(layers, record["in_channels"], term, kernel, offsets, bias, interior) for *term, c in functional["terms"]
+                _fraction(c) * _entry(layers, record["in_channels"], term, kernel, offsets, bias, interior)
+                for *term, c in functional["terms"]
             )
             parameter = [unit[0], 0, 0] if bias else list(unit) or [0, 0, 0]
             wanted = _fraction(functional["value"]) if side == source and parameter == functional["kernel"] else 0

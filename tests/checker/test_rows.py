@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import random
 from fractions import Fraction
 from typing import Any
@@ -38,7 +37,7 @@ def flat_reader(side: Side, bias: bool) -> Reader:
     return Reader(side, bias, range(len(side.chains)), digits, Budget())
 
 
-@pytest.mark.parametrize("seed", range(1500))
+@pytest.mark.parametrize("seed", range(150))
 def test_chain_computes_what_pytorch_computes(seed: int) -> None:
     r = random.Random(seed)
     torch.manual_seed(seed)

@@ -40,7 +40,7 @@ def pairs(sides: tuple[Side, Side], bias: bool, n: int | None, o: int) -> set[An
     return found
 
 
-@pytest.mark.parametrize("seed", range(600))
+@pytest.mark.parametrize("seed", range(60))
 def test_samples_are_all_rows(seed: int) -> None:
     r = random.Random(seed)
     channels = r.choice([1, 2, 4])

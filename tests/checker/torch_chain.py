@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 Record = dict[str, Any]
 DIVISIBLE = 12**6
@@ -148,7 +148,7 @@ def random_fixed(r: random.Random, axes: int, channels: int) -> Record:
     if kind == "ZeroInsert":
         return {"type": kind, "factor": per_axis(1, 3)}
     if kind == "Pad":
-        amounts = [per_axis(-1, 2)[:1] + [r.randint(-1, 2)] for _ in range(axes)]
+        amounts = [[r.randint(-1, 2), r.randint(-1, 2)] for _ in range(axes)]
         return {"type": kind, "amounts": amounts, "mode": r.choice(["zeros", "reflect", "replicate", "circular"])}
     if kind == "Upsample":
         mode = r.choice(["nearest", "nearest-exact", "linear", *(["cubic"] if axes == 2 else [])])
@@ -171,7 +171,14 @@ def random_fixed(r: random.Random, axes: int, channels: int) -> Record:
 def random_parametric(r: random.Random, axes: int, channels: int) -> Record:
     """A convolution, transposed convolution or BatchNorm."""
     if r.random() < 0.1:
-        return {"type": "BatchNorm", "num_features": channels, "spatial_axes": axes, "eps": 1e-5, "affine": True, "track_running_stats": True}
+        return {
+            "type": "BatchNorm",
+            "num_features": channels,
+            "spatial_axes": axes,
+            "eps": 1e-5,
+            "affine": True,
+            "track_running_stats": True,
+        }
 
     def per_axis(low: int, high: int) -> list[int]:
         return [r.randint(low, high) for _ in range(axes)]
@@ -192,7 +199,11 @@ def random_parametric(r: random.Random, axes: int, channels: int) -> Record:
     }
     if r.random() < 0.5:
         return {**layer, "padding_mode": r.choice(["zeros", "zeros", "reflect", "replicate", "circular"])}
-    return {**layer, "type": "ConvTranspose", "output_padding": [r.randint(0, max(s, d) - 1) for s, d in zip(stride, dilation, strict=True)]}
+    return {
+        **layer,
+        "type": "ConvTranspose",
+        "output_padding": [r.randint(0, max(s, d) - 1) for s, d in zip(stride, dilation, strict=True)],
+    }
 
 
 def channels_after(layer: Record, channels: int) -> int:

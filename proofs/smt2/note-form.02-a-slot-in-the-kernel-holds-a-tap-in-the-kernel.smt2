@@ -1,0 +1,18 @@
+; note-form: a slot in the kernel holds a tap in the kernel
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const j Int)
+(declare-const k Int)
+(declare-const phi Int)
+(declare-const r Int)
+(declare-const u Int)
+(assert (<= 1 r))
+(assert (<= 0 phi))
+(assert (< phi r))
+(assert (<= 0 u))
+(assert (< u k))
+(assert (= j (+ phi (* r (- (- k 1) u)))))
+; the goal, negated
+(assert (not (and (<= 0 j) (< j (* k r)))))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; note-form: a tap in the kernel lies in a slot: not before
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const j Int)
+(declare-const k Int)
+(declare-const phi Int)
+(declare-const r Int)
+(declare-const u Int)
+(assert (<= 1 r))
+(assert (<= 0 phi))
+(assert (= j (+ phi (* r (- (- k 1) u)))))
+(assert (< j (* k r)))
+; the goal, negated
+(assert (not (<= 0 u)))
+(check-sat)
+(exit)

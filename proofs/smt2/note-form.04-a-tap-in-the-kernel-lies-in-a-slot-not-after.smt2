@@ -1,0 +1,16 @@
+; note-form: a tap in the kernel lies in a slot: not after
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const j Int)
+(declare-const k Int)
+(declare-const phi Int)
+(declare-const r Int)
+(declare-const u Int)
+(assert (<= 1 r))
+(assert (< phi r))
+(assert (= j (+ phi (* r (- (- k 1) u)))))
+(assert (<= 0 j))
+; the goal, negated
+(assert (not (< u k)))
+(check-sat)
+(exit)

@@ -1,0 +1,18 @@
+; note-form: the extents agree
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const M Int)
+(declare-const after Int)
+(declare-const before Int)
+(declare-const k Int)
+(declare-const n Int)
+(declare-const pb Int)
+(declare-const pe Int)
+(declare-const r Int)
+(assert (= pb (* r (- (- k 1) before))))
+(assert (= pe (* r (- (- k 1) after))))
+(assert (= (- (- (+ (* (- n 1) r) (+ (- (* k r) 1) 1)) pb) pe) M))
+; the goal, negated
+(assert (not (= (* r (+ (- (+ (+ n before) after) k) 1)) M)))
+(check-sat)
+(exit)

@@ -1,0 +1,12 @@
+; note-form: larger pb: the transposed convolution has tap 0 at entry (r pb - pb, pb)
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const k Int)
+(declare-const pb Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (<= 1 k))
+; the goal, negated
+(assert (not (and (= (* r pb) (+ (- (* r pb) pb) pb)) (and true (< 0 (* k r))))))
+(check-sat)
+(exit)

@@ -1,0 +1,18 @@
+; note-form: larger pb: its slot, times r
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const before Int)
+(declare-const k Int)
+(declare-const m Int)
+(declare-const pb Int)
+(declare-const phi Int)
+(declare-const r Int)
+(declare-const u Int)
+(assert (< (* r (- (- k 1) before)) pb))
+(assert (= (- (* r pb) pb) (+ (* r m) phi)))
+(assert (<= 0 phi))
+(assert (= u (+ (- pb m) before)))
+; the goal, negated
+(assert (not (<= 1 (* r (+ (- u k) 1)))))
+(check-sat)
+(exit)

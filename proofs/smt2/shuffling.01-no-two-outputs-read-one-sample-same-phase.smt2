@@ -1,0 +1,17 @@
+; shuffling: no two outputs read one sample: same phase
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const e Int)
+(declare-const e2 Int)
+(declare-const phi Int)
+(declare-const phi2 Int)
+(declare-const r Int)
+(assert (<= 0 phi))
+(assert (< phi r))
+(assert (<= 0 phi2))
+(assert (< phi2 r))
+(assert (= (+ (* r e) phi) (+ (* r e2) phi2)))
+; the goal, negated
+(assert (not (= phi phi2)))
+(check-sat)
+(exit)

@@ -1,0 +1,15 @@
+; shuffling: no two outputs read one sample: same channel
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const e Int)
+(declare-const e2 Int)
+(declare-const phi Int)
+(declare-const phi2 Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (= phi phi2))
+(assert (= (+ (* r e) phi) (+ (* r e2) phi2)))
+; the goal, negated
+(assert (not (= e e2)))
+(check-sat)
+(exit)

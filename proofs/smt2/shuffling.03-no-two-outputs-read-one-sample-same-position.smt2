@@ -1,0 +1,16 @@
+; shuffling: no two outputs read one sample: same position
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const phi Int)
+(declare-const phi2 Int)
+(declare-const q Int)
+(declare-const r Int)
+(declare-const y Int)
+(declare-const y2 Int)
+(assert (= y (+ (* r q) phi)))
+(assert (= y2 (+ (* r q) phi2)))
+(assert (= phi phi2))
+; the goal, negated
+(assert (not (= y y2)))
+(check-sat)
+(exit)

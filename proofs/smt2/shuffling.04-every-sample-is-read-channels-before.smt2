@@ -1,0 +1,16 @@
+; shuffling: every sample is read: channels before
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const c Int)
+(declare-const e Int)
+(declare-const phi Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (= c (+ (* r e) phi)))
+(assert (<= 0 phi))
+(assert (< phi r))
+(assert (<= 0 c))
+; the goal, negated
+(assert (not (<= 0 e)))
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; shuffling: every sample is read: channels after
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const C Int)
+(declare-const c Int)
+(declare-const e Int)
+(declare-const phi Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (= c (+ (* r e) phi)))
+(assert (<= 0 phi))
+(assert (< phi r))
+(assert (< c (* r C)))
+; the goal, negated
+(assert (not (< e C)))
+(check-sat)
+(exit)

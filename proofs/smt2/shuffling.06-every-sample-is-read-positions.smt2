@@ -1,0 +1,18 @@
+; shuffling: every sample is read: positions
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const n Int)
+(declare-const phi Int)
+(declare-const q Int)
+(declare-const r Int)
+(declare-const y Int)
+(assert (<= 1 r))
+(assert (<= 0 phi))
+(assert (< phi r))
+(assert (<= 0 q))
+(assert (< q n))
+(assert (= y (+ (* r q) phi)))
+; the goal, negated
+(assert (not (and (<= 0 y) (< y (* r n)))))
+(check-sat)
+(exit)

@@ -1,0 +1,18 @@
+; transpose: the extent comes back
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const d Int)
+(declare-const k Int)
+(declare-const m Int)
+(declare-const n Int)
+(declare-const op Int)
+(declare-const pb Int)
+(declare-const pe Int)
+(declare-const s Int)
+(assert (= (- (+ (+ n pb) pe) (+ (* d (- k 1)) 1)) (+ (* s (- m 1)) op)))
+(assert (<= 0 op))
+(assert (< op s))
+; the goal, negated
+(assert (not (= (- (- (+ (+ (* (- m 1) s) (+ (* d (- k 1)) 1)) op) pb) pe) n)))
+(check-sat)
+(exit)

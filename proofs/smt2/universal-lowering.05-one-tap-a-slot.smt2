@@ -1,0 +1,18 @@
+; universal-lowering: one tap a slot
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const K Int)
+(declare-const a Int)
+(declare-const d Int)
+(declare-const j Int)
+(declare-const j2 Int)
+(declare-const phi Int)
+(declare-const s Int)
+(declare-const u Int)
+(assert (<= 1 d))
+(assert (= (+ a (* d j)) (+ phi (* s (- (- K 1) u)))))
+(assert (= (+ a (* d j2)) (+ phi (* s (- (- K 1) u)))))
+; the goal, negated
+(assert (not (= j j2)))
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; universal-lowering: no output sample before the low-resolution ones
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const c Int)
+(declare-const m Int)
+(declare-const o Int)
+(declare-const phi Int)
+(declare-const s Int)
+(assert (<= 1 s))
+(assert (<= 0 c))
+(assert (<= 0 o))
+(assert (< phi s))
+(assert (= (+ o c) (+ (* s m) phi)))
+; the goal, negated
+(assert (not (<= 0 m)))
+(check-sat)
+(exit)

@@ -1,0 +1,15 @@
+; universal-lowering: no output sample after the low-resolution ones
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const E Int)
+(declare-const left Int)
+(declare-const m Int)
+(declare-const n Int)
+(declare-const s Int)
+(assert (<= 1 s))
+(assert (<= 1 (* s left)))
+(assert (= left (- (+ n E) m)))
+; the goal, negated
+(assert (not (< m (+ n E))))
+(check-sat)
+(exit)

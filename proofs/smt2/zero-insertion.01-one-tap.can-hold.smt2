@@ -1,0 +1,12 @@
+; zero-insertion: one tap: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const j Int)
+(declare-const k Int)
+(declare-const v Int)
+(assert (= v (- (- k 1) j)))
+(assert (and (<= (- 9) j) (<= j 9)))
+(assert (and (<= (- 9) k) (<= k 9)))
+(assert (and (<= (- 9) v) (<= v 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; zero-insertion: one tap
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const d Int)
+(declare-const i Int)
+(declare-const j Int)
+(declare-const k Int)
+(declare-const o Int)
+(declare-const pb Int)
+(declare-const s Int)
+(declare-const v Int)
+(assert (= v (- (- k 1) j)))
+; the goal, negated
+(assert (not (= (and (= (+ (* s i) (* d j)) (+ o pb)) (and (<= 0 j) (< j k))) (and (= (- (+ o (* d v)) (- (* d (- k 1)) pb)) (* s i)) (and (<= 0 v) (< v k))))))
+(check-sat)
+(exit)
