@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..definitions import TRANSPOSED, shuffled_layer, transposed, transposed_layer
-from ..terms import ceiling, division, integers, within
+from ..terms import ceiling, integers, within
 from ..theorem import Agreement, Case, Counterexample, Hypothesis, Obligation, Theorem, Twin, Values
 from ..twins import by_size, layers_differ
 from .universal_lowering import lowered
 
-s, k, p, a, P, K, T, t, L, m, b, W = integers("s k p a P K T t L m b W")
+s, k, p, a, P, K, T, t, L, m, b, W, x = integers("s k p a P K T t L m b W x")
 
 stride = Hypothesis(s >= 1, "phases are residues modulo s")
 taps = Hypothesis(k >= 1, "there is a first and a last tap")
 
 ALIGNED = (s * P == p + a) & within(a, s)
 LEAST = ceiling(k + a, s, K)
-PHASE = division(p, s, T, t)
 
 
 def _bounds(values: Values) -> tuple[str, list[str]]:
@@ -102,8 +101,11 @@ THEOREM = Theorem(
             within(L, s),
         ),
         Obligation("a window with both offsets has K taps", (b <= P - (K - 1), b + W > P), W >= K),
-        Obligation("aligned: no zeros in front", (stride.formula, ALIGNED, p == s * T), a == 0),
-        Obligation("not aligned: s - t zeros in front", (stride.formula, ALIGNED, PHASE, t >= 1), a == s - t),
+        Obligation("aligned: zeros in front are a multiple of s", (s * P == p + a, p == s * T, x == P - T), s * x == a),
+        Obligation("aligned: no zeros in front", (stride.formula, within(a, s), s * x == a), a == 0),
+        Obligation("not aligned: zeros in front complete the rest", (s * P == p + a, p == s * T + t, x == P - T), s * x == t + a),
+        Obligation("not aligned: to one stride", (stride.formula, t >= 1, t < s, within(a, s), s * x == t + a), x == 1),
+        Obligation("not aligned: s - t zeros in front", (s * x == t + a, x == 1), a == s - t),
         Obligation("not aligned: the closed form", (a == s - t, LEAST), ceiling(k - t, s, K - 1)),
     ),
     agreements=(Agreement("engine", "k = 4, s = 2, p = 1: 16 of 36 weights; or a crop of one pixel", "the example, two axes", _instances),),

@@ -82,7 +82,7 @@ def _expected(found: dict[str, Any], budget: Budget) -> dict[str, Any]:
 def _check_given(given: Sequence[int] | None, found: dict[str, Any], chains: Sequence[Sequence[Chain]]) -> None:
     """Extents that alone are asked for must be valid; only with them does align_corners have a meaning."""
     corners = any(layer.fields.get("align_corners") for name in ("left", "right") for layer in found[name])
-    need(given is not None or not corners, "align_corners needs given extents")
+    need(given is not None or not corners or "shapes" in found, "align_corners needs given extents")
     with at("extents"):
         for side in chains if given is not None else ():
             need(given is not None and len(given) == len(side), "one extent per axis is needed")

@@ -28,7 +28,7 @@ class Replay:
     Args:
         parts: whether the two outputs differ at the place named.
         annihilated: whether the functional is 0 on every unit kernel of the smaller side and as claimed on the larger
-            side's kernel; None where there were too many kernels to run.
+            side's kernel; None where there were too many kernels to run, or nothing to annihilate.
         left, right: both outputs at the place.
     """
 
@@ -51,6 +51,9 @@ def replay(left: Sequence[Layer], right: Sequence[Layer], axes: int, witness: di
     for side, chain in chains.items():
         module = _module(chain, axes, witness[f"{side}_kernel"])
         values[side] = _at(module, witness["input"], witness["at"])
+    parts = not _close(values["left"], values["right"])
+    if witness["annihilator"] is None:  # the other side is one function
+        return Replay(parts, None, values["left"], values["right"])
     larger = witness["annihilator"]["sees"]
     smaller = "right" if larger == "left" else "left"
     claimed = Fraction(witness["annihilator"]["value"])
@@ -59,7 +62,7 @@ def replay(left: Sequence[Layer], right: Sequence[Layer], axes: int, witness: di
     units = _units(chains[smaller])
     if len(units) <= MOST_PARAMETERS:
         annihilated = _close(seen, claimed) and all(_close(_functional(chains[smaller], axes, unit, witness), Fraction(0)) for unit in units)
-    return Replay(not _close(values["left"], values["right"]), annihilated, values["left"], values["right"])
+    return Replay(parts, annihilated, values["left"], values["right"])
 
 
 def _close(a: Fraction, b: Fraction) -> bool:

@@ -46,6 +46,8 @@ class _Global:
     larger: dict[Param, Fraction]
     smaller: dict[Param, Fraction]
     value: Fraction
+    annihilates: bool = True
+    """False where the other side is one function: the two outputs are proof enough, and no functional is needed."""
 
 
 def inclusion_witness(stage: StageResult, axes: int, *, refute_forth: bool) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def _fixed_case(part: PartResult, stage: StageResult, axes: int, which: int) -> 
         value = math.prod((Fraction(c) for _, c in picks), start=Fraction(1))
         term = (*_join(stage, axes, _sample_places(part.blocks, samples)), Fraction(1))
         kernel = _tensor([(b.block, {p: Fraction(1)}) for b, (p, _) in zip(part.blocks, picks, strict=True)], axes)
-        return _Global((term,), kernel if source == which else {}, {}, value if source == which else -value)
+        return _Global((term,), kernel if source == which else {}, {}, value if source == which else -value, annihilates=False)
     separating = [block for block in part.blocks if _functional(block, which) is not None]
     if separating:
         return _global(part, stage, axes, which)
@@ -144,7 +146,7 @@ def _fixed_case(part: PartResult, stage: StageResult, axes: int, which: int) -> 
     mine = math.prod((Fraction(next(iter(form.values()))) for _, form in samples), start=Fraction(1))
     term = (*_join(stage, axes, _sample_places(part.blocks, samples)), Fraction(1))
     theirs = mine / part.scale if which == 0 else mine * part.scale
-    return _Global((term,), {}, {}, mine - theirs)
+    return _Global((term,), {}, {}, mine - theirs, annihilates=False)
 
 
 def _join(stage: StageResult, axes: int, places: Sequence[tuple[Block, Place]]) -> tuple[Index, Index, Index]:
@@ -201,7 +203,7 @@ def _record(found: _Global, stage: StageResult, axes: int, which: int, part: str
         "left_output": None if outputs[0] is None else _sparse(outputs[0], shape),
         "right_output": None if outputs[1] is None else _sparse(outputs[1], shape),
         "at": list(at),
-        "annihilator": {"terms": terms, "sees": side, "value": rational(found.value)},
+        "annihilator": {"terms": terms, "sees": side, "value": rational(found.value)} if found.annihilates else None,
     }
 
 
