@@ -10,7 +10,9 @@ from symconv.theory.relation import Claim, Relation
 from symconv.theory.verdict import Verdict
 
 
-def assert_same_layer(a: LayerLike, b: LayerLike, *, channels: int | None = None, common_extents: bool = False, budget: float = 60.0) -> Verdict:
+def assert_same_layer(
+    a: LayerLike, b: LayerLike, *, channels: int | None = None, common_extents: bool = False, budget: float = 60.0
+) -> Verdict:
     """Asserts that two layers are proved to be the same.
 
     Layers with weights must be the same function, others the same function class; the valid extents must be the same

@@ -33,7 +33,7 @@ def _plain(value: Any) -> Any:
 
 
 def rational(value: Fraction | int) -> str:
-    """"p/q" in lowest terms, or "p"."""
+    """ "p/q" in lowest terms, or "p"."""
     return str(Fraction(value))
 
 
@@ -66,7 +66,9 @@ def write_atomically(path: Path, text: str, *, force: bool = False) -> None:
     except OSError as error:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-        raise CertificateError(f"`{path}` cannot be written: {error.strerror or error}. Choose a folder that exists and is writable.") from error
+        raise CertificateError(
+            f"`{path}` cannot be written: {error.strerror or error}. Choose a folder that exists and is writable."
+        ) from error
 
 
 def _umask() -> int:

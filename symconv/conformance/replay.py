@@ -16,6 +16,7 @@ import torch
 
 from symconv.conformance.torch_oracle import to_module
 from symconv.layers import BatchNorm, Conv, ConvTranspose, Layer, Sequential, Weights
+from symconv.prove.reshuffle import bias_length, has_bias, kernel_shape
 
 MOST_PARAMETERS = 512
 """Unit kernels of the smaller side that are run to confirm an annihilator; beyond, that part is left out."""
@@ -61,7 +62,9 @@ def replay(left: Sequence[Layer], right: Sequence[Layer], axes: int, witness: di
     annihilated: bool | None = None
     units = _units(chains[smaller])
     if len(units) <= MOST_PARAMETERS:
-        annihilated = _close(seen, claimed) and all(_close(_functional(chains[smaller], axes, unit, witness), Fraction(0)) for unit in units)
+        annihilated = _close(seen, claimed) and all(
+            _close(_functional(chains[smaller], axes, unit, witness), Fraction(0)) for unit in units
+        )
     return Replay(parts, annihilated, values["left"], values["right"])
 
 
@@ -83,8 +86,9 @@ def _module(chain: tuple[Layer, ...], axes: int, record: dict[str, Any] | None) 
             kernel[tuple(index)] = float(Fraction(value))
         layer = chain[k]
         bias = None
-        if isinstance(layer, BatchNorm) or layer.bias:  # type: ignore[union-attr]
-            bias = np.zeros(layer.channels[1])  # type: ignore[index]
+        assert isinstance(layer, (Conv, ConvTranspose, BatchNorm))
+        if has_bias(layer):
+            bias = np.zeros(bias_length(layer))
             for index, value in record["bias"]:
                 bias[tuple(index)] = float(Fraction(value))
         if isinstance(layer, BatchNorm):
@@ -123,8 +127,6 @@ def _functional(chain: tuple[Layer, ...], axes: int, kernel: dict[str, Any] | No
 
 def _units(chain: tuple[Layer, ...]) -> list[dict[str, Any] | None]:
     """Every unit kernel and unit bias of a chain, as witness records (or the one function of a fixed chain)."""
-    from symconv.prove.reshuffle import bias_length, has_bias, kernel_shape
-
     k = _own(chain)
     if k is None:
         return []

@@ -64,6 +64,8 @@ def _shown(witness: dict[str, Any] | None) -> str:
         return ""
     if witness["kind"] == "shapes":
         return f", which at extents {witness['extents']} gives {witness['right_shape']} instead of {witness['left_shape']}"
+    if witness["annihilator"] is None:
+        return f", which is one function; the layer differs from it at extents {witness['extents']}, output {witness['at']}"
     value = witness["annihilator"]["value"]
     terms = len(witness["annihilator"]["terms"])
     return (

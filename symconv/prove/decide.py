@@ -6,7 +6,6 @@ Must not know: text syntax, torch, rendering.
 
 from __future__ import annotations
 
-import itertools
 import time
 from typing import Any
 
@@ -20,7 +19,7 @@ from symconv.operators.domain import Domain, domain, extents_differ, output_exte
 from symconv.prove.certify import accept, certificate, stage_record
 from symconv.prove.reshuffle import parameter_count
 from symconv.prove.stage import NoCommonExtent, ShapesDiffer, StageResult, Words, decide_stage, words_of
-from symconv.prove.stages import Cut, cut_chain, is_nonlinearity, search
+from symconv.prove.stages import cut_chain, is_nonlinearity, search
 from symconv.theory.relation import DomainRelation, Relation, Trust
 from symconv.theory.verdict import ALL_EXTENTS, Dimension, Verdict
 

@@ -21,7 +21,7 @@ import attrs
 
 from symconv.certificate.encode import rational
 from symconv.errors import BudgetExceeded, LayerError, OutsideFragment
-from symconv.layers import BatchNorm, Conv, ConvTranspose, Layer, Sequential, WeightedNetwork, Weights, channels_through
+from symconv.layers import BatchNorm, Layer, WeightedNetwork, Weights, channels_through
 from symconv.operators.blocks import Assembly, assemble
 from symconv.operators.budget import DEFAULT_SECONDS, Budget
 from symconv.operators.domain import Domain, domain, extents_differ

@@ -68,7 +68,7 @@ def test_every_weight_counts(side: str) -> None:
     values = list(struct.unpack(f"<{len(kernel) // 8}d", kernel))
     for k in range(len(values)):
         bent = copy.deepcopy(record)
-        changed = values[:k] + [values[k] + 2.0**-40] + values[k + 1 :]
+        changed = [*values[:k], values[k] + 2.0**-40, *values[k + 1 :]]
         bent[side][0]["kernel"]["float64"] = base64.b64encode(struct.pack(f"<{len(values)}d", *changed)).decode()
         assert not accepted(bent), k
 

@@ -61,7 +61,9 @@ def relation(left: tuple[Layer, ...], right: tuple[Layer, ...], axes: int, chann
     else:
         forth, back = joint == rank_b, joint == rank_a
         inside = True
-    name = {(True, True): "equal", (True, False): "left_in_right", (False, True): "right_in_left", (False, False): "incomparable"}[forth, back]
+    name = {(True, True): "equal", (True, False): "left_in_right", (False, True): "right_in_left", (False, False): "incomparable"}[
+        forth, back
+    ]
     both: int | None = rank_a + rank_b - joint
     if left_fixed or right_fixed:
         both = 0 if inside else None
@@ -85,7 +87,10 @@ def valid_extents(chains: tuple[tuple[Layer, ...], ...], axes: int, channels: in
             return False
         return all(out.numel() for out in outs)
 
-    return [[n for n in range(1, most + 1) if any(accepted(tuple(n if a == axis else roomy for a in range(axes))) for roomy in (12, 16, 18))] for axis in range(axes)]
+    return [
+        [n for n in range(1, most + 1) if any(accepted(tuple(n if a == axis else roomy for a in range(axes))) for roomy in (12, 16, 18))]
+        for axis in range(axes)
+    ]
 
 
 def grid(per_axis: list[list[int]], most: int) -> list[tuple[int, ...]]:

@@ -180,7 +180,10 @@ def test_outside_the_fragment() -> None:
     corners = symconv.check("Upsample(scale_factor=2,mode='linear',align_corners=True) >> Conv1d(1,1,1)", "ConvTranspose1d(1,1,3,stride=2)")
     assert corners.relation in ("unknown", "shapes_differ")
     assert symconv.check("Conv1d(1,1,1000000000)", "Conv1d(1,1,1000000000)").reason == "budget"
-    assert symconv.check("PixelUnshuffle(2) >> Conv1d(2,1,1)", "ZeroPad1d((0,1)) >> PixelUnshuffle(2) >> Conv1d(2,1,1)").reason == "disjoint_domains"
+    assert (
+        symconv.check("PixelUnshuffle(2) >> Conv1d(2,1,1)", "ZeroPad1d((0,1)) >> PixelUnshuffle(2) >> Conv1d(2,1,1)").reason
+        == "disjoint_domains"
+    )
 
 
 def test_fixed_layers() -> None:
@@ -216,7 +219,9 @@ def test_what_the_checker_cannot_take_is_not_certified(monkeypatch: pytest.Monke
 
 
 def test_assert_same_layer() -> None:
-    assert assert_same_layer("ConvTranspose1d(1,1,2,stride=2,bias=False)", "Conv1d(1,2,1,bias=False) >> PixelShuffle(2)").trust == "certified"
+    assert (
+        assert_same_layer("ConvTranspose1d(1,1,2,stride=2,bias=False)", "Conv1d(1,2,1,bias=False) >> PixelShuffle(2)").trust == "certified"
+    )
     with pytest.raises(AssertionError, match="left_in_right"):
         assert_same_layer("ConvTranspose1d(1,1,2,stride=2)", "Conv1d(1,2,1) >> PixelShuffle(2)")
     with pytest.raises(AssertionError, match="left_wider"):
