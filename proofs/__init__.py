@@ -13,8 +13,24 @@ if TYPE_CHECKING:
     from .theorem import Theorem
 
 CORPUS: dict[str, tuple[str, ...]] = {
-    "same_layer": ("shuffling", "transpose", "zero-insertion", "universal-lowering", "note-form"),
-    "dual_and_resize": (),
+    "same_layer": (
+        "shuffling",
+        "transpose",
+        "zero-insertion",
+        "universal-lowering",
+        "note-form",
+        "least-taps",
+        "whole-phases",
+        "bijection",
+        "one-by-one",
+        "activation-patterns",
+        "dilation",
+        "bias",
+        "groups",
+        "pointwise",
+        "orders",
+    ),
+    "dual_and_resize": ("strided", "resize-convolution", "convolution-resize"),
     "networks": (),
     "arithmetic": (),
     "engine_laws": (),

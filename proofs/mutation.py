@@ -9,13 +9,17 @@ leaving out a hypothesis of the theorem would be.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import attrs
 
 from . import smt
 from .terms import Term, mutants
 from .theorem import Obligation, Outcome, Theorem
+
+RECORD = Path(__file__).parent / "still_true.json"
 
 
 @attrs.frozen
@@ -55,3 +59,18 @@ def _goals(theorem: Theorem) -> Iterator[Mutant]:
 def caught(mutant: Mutant) -> bool:
     """Whether Z3 does not prove one of the changed obligations."""
     return any(smt.check_with("z3", item).outcome is Outcome.FAILED for item in mutant.obligations)
+
+
+def reason(change: str) -> str:
+    """Why a mutant that is proved is no gap, by what was changed; each was looked at, and `still_true` lists them all."""
+    if change.startswith("without"):
+        return "follows from the other givens of every step that states it; stated because the definition asks for it"
+    if change.startswith("assuming"):
+        return "the step holds more generally than it is used: it does not reach the edge of this given, or needs one part of it only"
+    return "what is claimed is weaker, or the same because a term is zero or cancels: true as altered"
+
+
+def still_true() -> dict[str, list[str]]:
+    """Theorem to the changes after which it is still true, as recorded; a change that is not listed there must be caught."""
+    record: dict[str, list[str]] = json.loads(RECORD.read_text())
+    return record

@@ -200,7 +200,6 @@ class Theorem:
         source: where the claim is made.
         scope: for which hyper-parameters and extents it is proved, and by what.
         corrections: what the claim got wrong or left out.
-        slack: obligations' names whose bounds are not tight, or whose givens are not all needed, and why.
     """
 
     name: str
@@ -219,7 +218,6 @@ class Theorem:
     agreements: tuple[Agreement, ...] = ()
     twins: tuple[Twin, ...] = ()
     corrections: tuple[str, ...] = ()
-    slack: Mapping[str, str] = attrs.field(factory=dict)
 
     @property
     def backends(self) -> tuple[str, ...]:

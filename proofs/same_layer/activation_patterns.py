@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..terms import ceiling, integers
+from ..terms import ceiling, integers, within
 from ..theorem import Counterexample, Exact, Hypothesis, Obligation, Theorem, Twin, Values
 from ..twins import by_size, impulses, text
 
@@ -66,11 +66,12 @@ THEOREM = Theorem(
     scope="all k, r",
     hypotheses=(factor, phase),
     obligations=(
-        Obligation("taps of a phase, counted: below", (factor.formula, COUNT, q < c, x == c - 1 - q), r * q + phi + r * x < k),
+        Obligation("taps of a phase, counted: below", (factor.formula, COUNT, x == c - 1 - q), r * q + phi + r * x < k),
         Obligation("taps of a phase, counted: and so below k", (factor.formula, r * q + phi + r * x < k, x >= 0), phi + r * q < k),
         Obligation("taps of a phase, counted: no others", (factor.formula, COUNT, phi + r * q < k), q < c),
         Obligation("at most ceil(k / r)", (factor.formula, phase.formula, COUNT, SLOTS), c <= K),
-        Obligation("phase 0 has as many", (factor.formula, phi == 0, COUNT, SLOTS), c == K),
+        Obligation("phase 0 has as many: times r", (ceiling(k, r, c), SLOTS, x == c - K), within(r - 1 + r * x, 2 * r - 1)),
+        Obligation("phase 0 has as many", (factor.formula, within(r - 1 + r * x, 2 * r - 1)), x == 0),
         Obligation("not empty below k", (factor.formula, phi < k, COUNT), c >= 1),
         Obligation("empty from k on", (factor.formula, phi >= k, COUNT), c <= 0),
         Obligation(

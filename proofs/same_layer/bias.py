@@ -52,10 +52,8 @@ THEOREM = Theorem(
     scope="all r, D, C; dimensions by the engine",
     hypotheses=(phases,),
     obligations=(
-        Obligation(
-            "the tied index: channel, times R", (x == c * R + phi, within(phi, R), division(x, R, e, f), f2 == c - e), R * f2 == f - phi
-        ),
-        Obligation("the tied index: same channel", (phases.formula, R * f2 < R, R * f2 > -R), f2 == 0),
+        Obligation("the tied index: times R", (x == c * R + phi, x == R * e + f, f2 == c - e), R * f2 == f - phi),
+        Obligation("the tied index: same channel", (within(phi, R), within(f, R), R * f2 == f - phi), f2 == 0),
         Obligation("channels before", (phases.formula, division(x, R, e, f), x >= 0), e >= 0),
         Obligation("channels after", (phases.formula, division(x, R, e, f), x < C * R), e < C),
     ),

@@ -67,8 +67,9 @@ THEOREM = Theorem(
         "So min(k, s / gcd(d, s)) phases an axis are not identically zero. For d = s = 2 on two axes that is one in four.",
     ),
     proof=(
-        "The phase of tap j is (d j - pb) mod s. Write s = g s1, d = g d1, a d1 + b s1 = 1. If s divides d (j - j') then s1 divides",
-        "d1 (j - j'), hence (a d1 + b s1)(j - j') = j - j'. Conversely d s1 = d1 s. Of k consecutive taps min(k, s1) are distinct modulo s1.",
+        "The phase of tap j is (d j - pb) mod s. Write s = g s1, d = g d1, a d1 + b s1 = 1.",
+        "If s divides d (j - j') then s1 divides d1 (j - j'), hence (a d1 + b s1)(j - j') = j - j'.",
+        "Conversely d s1 = d1 s. Of k consecutive taps min(k, s1) are distinct modulo s1.",
     ),
     source="symconv's own",
     scope="all k, s, d, pb",
@@ -76,7 +77,13 @@ THEOREM = Theorem(
     obligations=(
         Obligation("the common divisor cancels: times g", (SPLIT_S, SPLIT_D, d * x == s * z, w == d1 * x - s1 * z), g * w == 0),
         Obligation("the common divisor cancels", (common.formula, g * w == 0), w == 0),
-        Obligation("one phase: j - j' is a multiple", (coprime.formula, d1 * x == s1 * z), s1 * (a * z + b * x) == x),
+        Obligation("Bezout, times j - j'", (coprime.formula,), a * (d1 * x) + b * (s1 * x) == x),
+        Obligation("one phase, times a", (d1 * x == s1 * z,), a * (d1 * x) == a * (s1 * z)),
+        Obligation(
+            "one phase: j - j' is a multiple",
+            (a * (d1 * x) + b * (s1 * x) == x, a * (d1 * x) == a * (s1 * z)),
+            s1 * (a * z + b * x) == x,
+        ),
         Obligation("a multiple: one phase", (SPLIT_S, SPLIT_D, j2 == j + s1 * z), d * j2 == d * j + s * (d1 * z)),
         Obligation(
             "fewer than s1 apart: another phase",

@@ -46,7 +46,7 @@ THEOREM = Theorem(
         Obligation("a slot holds its tap", (PHASE, SLOT), TAP),
         Obligation("a tap lies in its slot: quotient", (PHASE, TAP, x == m - i), s * x == j - phi),
         Obligation("a tap lies in its slot: same sample", (stride.formula, s * x < s, s * x > -s), x == 0),
-        Obligation("a tap lies in its slot: same phase", (PHASE, TAP, i == m), equivalent(j == phi, SLOT)),
+        Obligation("a tap lies in its slot: same phase", (PHASE, TAP), equivalent(j == phi, SLOT)),
         Obligation("the extents agree", (), transposed_extent(n, s=s, k=s, d=1, pb=0, pe=0, op=0) == s * n),
     ),
     agreements=(Agreement("engine", "equal, dimension s", "s in 1, 2, 3, 5; two axes with channels", _instances),),

@@ -164,5 +164,4 @@ THEOREM = Theorem(
             reshuffle_fails(transposed_layer, lambda v: shuffled_layer(lowered(v)), _unreversed),
         ),
     ),
-    slack={},
 )

@@ -18,7 +18,7 @@ from symconv.operators.domain import Domain, domain, extents_differ
 from symconv.operators.rows import pure
 from symconv.operators.steps import Step, rates
 from symconv.operators.wiring import Indivisible, Wiring, is_parametric, refine, wire
-from symconv.prove.blocks import BlockResult, compare_table, decide_block
+from symconv.prove.blocks import BlockResult, Functional, compare_table, decide_block
 from symconv.prove.flat import flat_block, flat_rows, windowed
 from symconv.theory.relation import Relation
 
@@ -247,6 +247,19 @@ def _slope(word: Sequence[Step]) -> Fraction:
     return Fraction(q, p)
 
 
+def _at_infinity(part: PartResult) -> PartResult:
+    """A windowed part as an interior one: its entries stand at the same samples of the bi-infinite signal."""
+
+    def moved(functional: Functional | None) -> Functional | None:
+        if functional is None:
+            return None
+        terms = tuple((attrs.evolve(place, extents=(0,) * len(place.extents)), c) for place, c in functional.terms)
+        return attrs.evolve(functional, terms=terms)
+
+    blocks = (attrs.evolve(block, not_forth=moved(block.not_forth), not_back=moved(block.not_back)) for block in part.blocks)
+    return attrs.evolve(part, blocks=tuple(blocks))
+
+
 class _Stage:
     """The parts of one stage, digits where channels factor and flat where they do not."""
 
@@ -277,7 +290,10 @@ class _Stage:
         interior: tuple[PartResult, PartResult | None] | None = None
         if known and (interior_weights is not weights or interior_bias is not bias):
             assert interior_weights is not None
-            interior = interior_weights, interior_bias
+            interior = (
+                _at_infinity(weights) if interior_weights is weights else interior_weights,
+                _at_infinity(bias) if bias is not None and interior_bias is bias else interior_bias,
+            )
         return StageResult(self.left, self.right, self.channels, self.words, self.domains, weights, bias, interior, known)
 
     def _part(self, left: tuple[Layer, ...], right: tuple[Layer, ...], constant: bool) -> tuple[PartResult, PartResult | None]:

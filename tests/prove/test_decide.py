@@ -227,3 +227,13 @@ def test_assert_same_layer() -> None:
     with pytest.raises(AssertionError, match="left_wider"):
         assert_same_layer("Conv1d(1,1,2,stride=2)", "PixelUnshuffle(2) >> Conv1d(2,1,1)")
     assert_same_layer("Conv1d(1,1,2,stride=2)", "PixelUnshuffle(2) >> Conv1d(2,1,1)", common_extents=True)
+
+
+def test_interior_of_mixed_parts() -> None:
+    """The weights have borders and the biases do not: the interior question is asked of both."""
+    verdict = symconv.check(
+        "Conv2d(3,8,3,padding=1,padding_mode='reflect') >> PixelShuffle(2)", "ConvTranspose2d(3,2,6,stride=2,padding=2)", presburger=False
+    )
+    assert verdict.trust == "certified" and verdict.interior_relation == "right_in_left"
+    flat = symconv.check("DepthToSpace(2) >> Conv1d(3,2,1) >> ZeroPad1d(1)", "PixelShuffle(2) >> Conv1d(3,2,1) >> ZeroPad1d(1)")
+    assert flat.trust == "certified"

@@ -1,0 +1,17 @@
+; activation-patterns: taps of a phase, counted: below
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const c Int)
+(declare-const k Int)
+(declare-const phi Int)
+(declare-const q Int)
+(declare-const r Int)
+(declare-const x Int)
+(assert (<= 1 r))
+(assert (< (* r (- c 1)) (- k phi)))
+(assert (<= (- k phi) (* r c)))
+(assert (= x (- (- c 1) q)))
+; the goal, negated
+(assert (not (< (+ (+ (* r q) phi) (* r x)) k)))
+(check-sat)
+(exit)

@@ -1,0 +1,15 @@
+; activation-patterns: taps of a phase, counted: and so below k
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const k Int)
+(declare-const phi Int)
+(declare-const q Int)
+(declare-const r Int)
+(declare-const x Int)
+(assert (<= 1 r))
+(assert (< (+ (+ (* r q) phi) (* r x)) k))
+(assert (<= 0 x))
+; the goal, negated
+(assert (not (< (+ phi (* r q)) k)))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; activation-patterns: taps of a phase, counted: no others
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const c Int)
+(declare-const k Int)
+(declare-const phi Int)
+(declare-const q Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (< (* r (- c 1)) (- k phi)))
+(assert (<= (- k phi) (* r c)))
+(assert (< (+ phi (* r q)) k))
+; the goal, negated
+(assert (not (< q c)))
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; activation-patterns: phase 0 has as many: times r
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const K Int)
+(declare-const c Int)
+(declare-const k Int)
+(declare-const r Int)
+(declare-const x Int)
+(assert (< (* r (- c 1)) k))
+(assert (<= k (* r c)))
+(assert (< (* r (- K 1)) k))
+(assert (<= k (* r K)))
+(assert (= x (- c K)))
+; the goal, negated
+(assert (not (and (<= 0 (+ (- r 1) (* r x))) (< (+ (- r 1) (* r x)) (- (* 2 r) 1)))))
+(check-sat)
+(exit)

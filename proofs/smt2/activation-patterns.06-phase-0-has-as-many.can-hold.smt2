@@ -1,0 +1,12 @@
+; activation-patterns: phase 0 has as many: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const r Int)
+(declare-const x Int)
+(assert (<= 1 r))
+(assert (<= 0 (+ (- r 1) (* r x))))
+(assert (< (+ (- r 1) (* r x)) (- (* 2 r) 1)))
+(assert (and (<= (- 9) r) (<= r 9)))
+(assert (and (<= (- 9) x) (<= x 9)))
+(check-sat)
+(exit)

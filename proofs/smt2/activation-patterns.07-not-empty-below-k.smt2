@@ -1,0 +1,15 @@
+; activation-patterns: not empty below k
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const c Int)
+(declare-const k Int)
+(declare-const phi Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (< phi k))
+(assert (< (* r (- c 1)) (- k phi)))
+(assert (<= (- k phi) (* r c)))
+; the goal, negated
+(assert (not (<= 1 c)))
+(check-sat)
+(exit)

@@ -1,0 +1,15 @@
+; activation-patterns: empty from k on
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const c Int)
+(declare-const k Int)
+(declare-const phi Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (<= k phi))
+(assert (< (* r (- c 1)) (- k phi)))
+(assert (<= (- k phi) (* r c)))
+; the goal, negated
+(assert (not (<= c 0)))
+(check-sat)
+(exit)

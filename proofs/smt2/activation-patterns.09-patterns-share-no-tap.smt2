@@ -1,0 +1,17 @@
+; activation-patterns: patterns share no tap
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const phi Int)
+(declare-const phi2 Int)
+(declare-const q Int)
+(declare-const q2 Int)
+(declare-const r Int)
+(assert (<= 0 phi))
+(assert (< phi r))
+(assert (<= 0 phi2))
+(assert (< phi2 r))
+(assert (= (+ phi (* r q)) (+ phi2 (* r q2))))
+; the goal, negated
+(assert (not (= phi phi2)))
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; bias: the tied index: times R
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const R Int)
+(declare-const c Int)
+(declare-const e Int)
+(declare-const f Int)
+(declare-const f2 Int)
+(declare-const phi Int)
+(declare-const x Int)
+(assert (= x (+ (* c R) phi)))
+(assert (= x (+ (* R e) f)))
+(assert (= f2 (- c e)))
+; the goal, negated
+(assert (not (= (* R f2) (- f phi))))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; bias: the tied index: same channel
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const R Int)
+(declare-const f Int)
+(declare-const f2 Int)
+(declare-const phi Int)
+(assert (<= 0 phi))
+(assert (< phi R))
+(assert (<= 0 f))
+(assert (< f R))
+(assert (= (* R f2) (- f phi)))
+; the goal, negated
+(assert (not (= f2 0)))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; bias: channels before
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const R Int)
+(declare-const e Int)
+(declare-const f Int)
+(declare-const x Int)
+(assert (<= 1 R))
+(assert (= x (+ (* R e) f)))
+(assert (<= 0 f))
+(assert (< f R))
+(assert (<= 0 x))
+; the goal, negated
+(assert (not (<= 0 e)))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; bijection: slots are offsets below r K: from below
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const phi Int)
+(declare-const q Int)
+(declare-const r Int)
+(declare-const t Int)
+(assert (<= 1 r))
+(assert (<= 0 phi))
+(assert (< phi r))
+(assert (<= 0 q))
+(assert (= t (+ phi (* r q))))
+; the goal, negated
+(assert (not (<= 0 t)))
+(check-sat)
+(exit)

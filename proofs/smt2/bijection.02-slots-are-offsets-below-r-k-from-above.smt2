@@ -1,0 +1,17 @@
+; bijection: slots are offsets below r K: from above
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const K Int)
+(declare-const phi Int)
+(declare-const q Int)
+(declare-const r Int)
+(declare-const t Int)
+(assert (<= 1 r))
+(assert (<= 0 phi))
+(assert (< phi r))
+(assert (< q K))
+(assert (= t (+ phi (* r q))))
+; the goal, negated
+(assert (not (< t (* r K))))
+(check-sat)
+(exit)

@@ -1,0 +1,13 @@
+; bijection: fewer than r slots are empty: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const K Int)
+(declare-const k Int)
+(declare-const r Int)
+(assert (< (* r (- K 1)) k))
+(assert (<= k (* r K)))
+(assert (and (<= (- 9) K) (<= K 9)))
+(assert (and (<= (- 9) k) (<= k 9)))
+(assert (and (<= (- 9) r) (<= r 9)))
+(check-sat)
+(exit)

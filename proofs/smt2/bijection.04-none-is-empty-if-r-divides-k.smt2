@@ -1,0 +1,17 @@
+; bijection: none is empty if r divides k
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const K Int)
+(declare-const e Int)
+(declare-const k Int)
+(declare-const q Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (<= 0 (- (* r K) k)))
+(assert (< (- (* r K) k) r))
+(assert (= k (* r q)))
+(assert (= e (- K q)))
+; the goal, negated
+(assert (not (< (* r e) r)))
+(check-sat)
+(exit)

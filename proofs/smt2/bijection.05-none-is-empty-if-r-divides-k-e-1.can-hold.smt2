@@ -1,0 +1,11 @@
+; bijection: none is empty if r divides k: e < 1: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const e Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (< (* r e) r))
+(assert (and (<= (- 9) e) (<= e 9)))
+(assert (and (<= (- 9) r) (<= r 9)))
+(check-sat)
+(exit)

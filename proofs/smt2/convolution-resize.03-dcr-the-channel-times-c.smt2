@@ -1,0 +1,17 @@
+; convolution-resize: DCR: the channel, times C
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const C Int)
+(declare-const c Int)
+(declare-const e Int)
+(declare-const f Int)
+(declare-const phi Int)
+(declare-const w Int)
+(declare-const x Int)
+(assert (= x (+ (* phi C) c)))
+(assert (= x (+ (* C e) f)))
+(assert (= w (- phi e)))
+; the goal, negated
+(assert (not (= (* C w) (- f c))))
+(check-sat)
+(exit)

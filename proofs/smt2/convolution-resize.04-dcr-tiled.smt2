@@ -1,0 +1,16 @@
+; convolution-resize: DCR: tiled
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const C Int)
+(declare-const c Int)
+(declare-const f Int)
+(declare-const w Int)
+(assert (<= 0 c))
+(assert (< c C))
+(assert (<= 0 f))
+(assert (< f C))
+(assert (= (* C w) (- f c)))
+; the goal, negated
+(assert (not (= f c)))
+(check-sat)
+(exit)

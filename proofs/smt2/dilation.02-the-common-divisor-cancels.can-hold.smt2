@@ -1,0 +1,11 @@
+; dilation: the common divisor cancels: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const g Int)
+(declare-const w Int)
+(assert (<= 1 g))
+(assert (= (* g w) 0))
+(assert (and (<= (- 9) g) (<= g 9)))
+(assert (and (<= (- 9) w) (<= w 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,15 @@
+; dilation: one phase: j - j' is a multiple
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const a Int)
+(declare-const b Int)
+(declare-const d1 Int)
+(declare-const s1 Int)
+(declare-const x Int)
+(declare-const z Int)
+(assert (= (+ (* a (* d1 x)) (* b (* s1 x))) x))
+(assert (= (* a (* d1 x)) (* a (* s1 z))))
+; the goal, negated
+(assert (not (= (* s1 (+ (* a z) (* b x))) x)))
+(check-sat)
+(exit)

@@ -1,0 +1,18 @@
+; dilation: a multiple: one phase
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const d Int)
+(declare-const d1 Int)
+(declare-const g Int)
+(declare-const j Int)
+(declare-const j2 Int)
+(declare-const s Int)
+(declare-const s1 Int)
+(declare-const z Int)
+(assert (= s (* g s1)))
+(assert (= d (* g d1)))
+(assert (= j2 (+ j (* s1 z))))
+; the goal, negated
+(assert (not (= (* d j2) (+ (* d j) (* s (* d1 z))))))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; dilation: fewer than s1 apart: another phase
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const j Int)
+(declare-const j2 Int)
+(declare-const s1 Int)
+(declare-const z Int)
+(assert (<= 0 j))
+(assert (< j s1))
+(assert (<= 0 j2))
+(assert (< j2 s1))
+(assert (= (- j j2) (* s1 z)))
+; the goal, negated
+(assert (not (= z 0)))
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; least-taps: tap 0 stands at offset P
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const P Int)
+(declare-const a Int)
+(declare-const k Int)
+(declare-const m Int)
+(declare-const p Int)
+(declare-const s Int)
+(assert (<= 1 k))
+(assert (= (* s P) (+ p a)))
+(assert (<= 0 a))
+(assert (< a s))
+; the goal, negated
+(assert (not (and (= (* s (+ m P)) (+ (+ (* s m) a) p)) (and true (< 0 k)))))
+(check-sat)
+(exit)

@@ -1,0 +1,15 @@
+; least-taps: that is the last slot
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const K Int)
+(declare-const L Int)
+(declare-const a Int)
+(declare-const k Int)
+(declare-const s Int)
+(assert (< (* s (- K 1)) (+ k a)))
+(assert (<= (+ k a) (* s K)))
+(assert (= (- (+ a k) 1) (+ (* s (- K 1)) L)))
+; the goal, negated
+(assert (not (and (<= 0 L) (< L s))))
+(check-sat)
+(exit)

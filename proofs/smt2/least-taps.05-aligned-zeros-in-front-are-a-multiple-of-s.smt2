@@ -1,0 +1,16 @@
+; least-taps: aligned: zeros in front are a multiple of s
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const P Int)
+(declare-const T Int)
+(declare-const a Int)
+(declare-const p Int)
+(declare-const s Int)
+(declare-const x Int)
+(assert (= (* s P) (+ p a)))
+(assert (= p (* s T)))
+(assert (= x (- P T)))
+; the goal, negated
+(assert (not (= (* s x) a)))
+(check-sat)
+(exit)

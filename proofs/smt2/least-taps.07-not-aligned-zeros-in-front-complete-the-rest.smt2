@@ -1,0 +1,17 @@
+; least-taps: not aligned: zeros in front complete the rest
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const P Int)
+(declare-const T Int)
+(declare-const a Int)
+(declare-const p Int)
+(declare-const s Int)
+(declare-const t Int)
+(declare-const x Int)
+(assert (= (* s P) (+ p a)))
+(assert (= p (+ (* s T) t)))
+(assert (= x (- P T)))
+; the goal, negated
+(assert (not (= (* s x) (+ t a))))
+(check-sat)
+(exit)

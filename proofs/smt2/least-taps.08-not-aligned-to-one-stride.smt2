@@ -1,0 +1,17 @@
+; least-taps: not aligned: to one stride
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const a Int)
+(declare-const s Int)
+(declare-const t Int)
+(declare-const x Int)
+(assert (<= 1 s))
+(assert (<= 1 t))
+(assert (< t s))
+(assert (<= 0 a))
+(assert (< a s))
+(assert (= (* s x) (+ t a)))
+; the goal, negated
+(assert (not (= x 1)))
+(check-sat)
+(exit)

@@ -1,0 +1,15 @@
+; least-taps: not aligned: the closed form
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const K Int)
+(declare-const a Int)
+(declare-const k Int)
+(declare-const s Int)
+(declare-const t Int)
+(assert (= a (- s t)))
+(assert (< (* s (- K 1)) (+ k a)))
+(assert (<= (+ k a) (* s K)))
+; the goal, negated
+(assert (not (and (< (* s (- (- K 1) 1)) (- k t)) (<= (- k t) (* s (- K 1))))))
+(check-sat)
+(exit)

@@ -1,0 +1,12 @@
+; one-by-one: a tap lies in its slot: same sample: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const s Int)
+(declare-const x Int)
+(assert (<= 1 s))
+(assert (< (* s x) s))
+(assert (< (- 0 s) (* s x)))
+(assert (and (<= (- 9) s) (<= s 9)))
+(assert (and (<= (- 9) x) (<= x 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,5 @@
+; one-by-one: the extents agree: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(check-sat)
+(exit)

@@ -1,0 +1,11 @@
+; orders: one channel: they agree: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const C Int)
+(declare-const c Int)
+(assert (= c 0))
+(assert (= C 1))
+(assert (and (<= (- 9) C) (<= C 9)))
+(assert (and (<= (- 9) c) (<= c 9)))
+(check-sat)
+(exit)

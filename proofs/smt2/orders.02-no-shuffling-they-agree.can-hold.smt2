@@ -1,0 +1,11 @@
+; orders: no shuffling: they agree: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const R Int)
+(declare-const phi Int)
+(assert (= phi 0))
+(assert (= R 1))
+(assert (and (<= (- 9) R) (<= R 9)))
+(assert (and (<= (- 9) phi) (<= phi 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; orders: no two channels move to one: times C
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const C Int)
+(declare-const c Int)
+(declare-const e Int)
+(declare-const e2 Int)
+(declare-const f Int)
+(declare-const phi Int)
+(declare-const x Int)
+(assert (= x (+ (* phi C) c)))
+(assert (= x (+ (* f C) e)))
+(assert (= e2 (- phi f)))
+; the goal, negated
+(assert (not (= (* C e2) (- e c))))
+(check-sat)
+(exit)

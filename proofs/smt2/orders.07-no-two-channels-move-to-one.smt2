@@ -1,0 +1,16 @@
+; orders: no two channels move to one
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const C Int)
+(declare-const c Int)
+(declare-const e Int)
+(declare-const e2 Int)
+(assert (<= 0 c))
+(assert (< c C))
+(assert (<= 0 e))
+(assert (< e C))
+(assert (= (* C e2) (- e c)))
+; the goal, negated
+(assert (not (= e2 0)))
+(check-sat)
+(exit)

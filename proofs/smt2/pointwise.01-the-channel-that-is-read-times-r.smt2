@@ -1,0 +1,17 @@
+; pointwise: the channel that is read: times R
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const R Int)
+(declare-const c Int)
+(declare-const e Int)
+(declare-const f Int)
+(declare-const phi Int)
+(declare-const w Int)
+(declare-const x Int)
+(assert (= x (+ (* c R) phi)))
+(assert (= x (+ (* R e) f)))
+(assert (= w (- c e)))
+; the goal, negated
+(assert (not (= (* R w) (- f phi))))
+(check-sat)
+(exit)

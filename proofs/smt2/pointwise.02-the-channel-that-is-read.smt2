@@ -1,0 +1,16 @@
+; pointwise: the channel that is read
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const R Int)
+(declare-const f Int)
+(declare-const phi Int)
+(declare-const w Int)
+(assert (<= 0 phi))
+(assert (< phi R))
+(assert (<= 0 f))
+(assert (< f R))
+(assert (= (* R w) (- f phi)))
+; the goal, negated
+(assert (not (= w 0)))
+(check-sat)
+(exit)

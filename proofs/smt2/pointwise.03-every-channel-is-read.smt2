@@ -1,0 +1,17 @@
+; pointwise: every channel is read
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const C Int)
+(declare-const R Int)
+(declare-const e Int)
+(declare-const f Int)
+(declare-const x Int)
+(assert (<= 1 R))
+(assert (= x (+ (* R e) f)))
+(assert (<= 0 f))
+(assert (< f R))
+(assert (< x (* C R)))
+; the goal, negated
+(assert (not (< e C)))
+(check-sat)
+(exit)

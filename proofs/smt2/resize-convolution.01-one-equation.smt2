@@ -1,0 +1,16 @@
+; resize-convolution: one equation
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const i Int)
+(declare-const j Int)
+(declare-const k Int)
+(declare-const o Int)
+(declare-const pb Int)
+(declare-const q Int)
+(declare-const r Int)
+(declare-const t Int)
+(assert (= t (+ (- (- k 1) j) q)))
+; the goal, negated
+(assert (not (= (and (= (- (+ o j) pb) (+ (* r i) q)) (and (<= 0 q) (< q r))) (and (= (+ (* r i) t) (+ o (- (- k 1) pb))) (and (<= 0 q) (< q r))))))
+(check-sat)
+(exit)

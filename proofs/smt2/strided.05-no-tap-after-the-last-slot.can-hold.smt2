@@ -1,0 +1,11 @@
+; strided: no tap after the last slot: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const s Int)
+(declare-const x Int)
+(assert (<= 1 s))
+(assert (<= 1 (* s x)))
+(assert (and (<= (- 9) s) (<= s 9)))
+(assert (and (<= (- 9) x) (<= x 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; strided: one tap a slot
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const a Int)
+(declare-const d Int)
+(declare-const j Int)
+(declare-const j2 Int)
+(declare-const rho Int)
+(declare-const s Int)
+(declare-const u Int)
+(assert (<= 1 d))
+(assert (= (+ a (* d j)) (+ (* s u) rho)))
+(assert (= (+ a (* d j2)) (+ (* s u) rho)))
+; the goal, negated
+(assert (not (= j j2)))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; strided: one extent
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const q Int)
+(declare-const s Int)
+(declare-const x Int)
+(declare-const z Int)
+(assert (= (* s x) (- z q)))
+(assert (<= 0 z))
+(assert (< z s))
+(assert (<= 0 q))
+(assert (< q s))
+; the goal, negated
+(assert (not (= x 0)))
+(check-sat)
+(exit)

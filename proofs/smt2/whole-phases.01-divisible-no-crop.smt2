@@ -1,0 +1,18 @@
+; whole-phases: divisible: no crop
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const M Int)
+(declare-const d Int)
+(declare-const k Int)
+(declare-const n Int)
+(declare-const op Int)
+(declare-const pb Int)
+(declare-const pe Int)
+(declare-const s Int)
+(declare-const y Int)
+(assert (= (- (- (+ (+ (* (- n 1) s) (+ (* d (- k 1)) 1)) op) pb) pe) M))
+(assert (= (+ (- (- (+ (* d (- k 1)) 1) pb) pe) op) (* s y)))
+; the goal, negated
+(assert (not (= (* s (+ (- n 1) y)) M)))
+(check-sat)
+(exit)
