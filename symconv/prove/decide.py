@@ -94,6 +94,7 @@ def decide(
     seconds: float = DEFAULT_SECONDS,
     presburger: bool = True,
     check: bool = True,
+    witness: bool = True,
 ) -> Verdict:
     """Decides how the function classes of two layers compare, over all valid extents.
 
@@ -104,6 +105,7 @@ def decide(
         seconds: the budget; when it runs out the verdict is `unknown`.
         presburger: whether Z3 decides the inclusions again, with symbolic extents.
         check: whether the independent checker must accept the certificate.
+        witness: whether a refutation is made into a replayable witness (the certificate has its functionals in any case).
 
     Returns:
         A verdict; `certified` if the checker accepted its certificate.
@@ -112,7 +114,9 @@ def decide(
         LayerError: the two cannot be compared at all (axes, input channels).
         InternalError: two deciders contradict each other.
     """
-    return decide_stages(left, right, channels=channels, extents=extents, seconds=seconds, presburger=presburger, check=check)[0]
+    return decide_stages(
+        left, right, channels=channels, extents=extents, seconds=seconds, presburger=presburger, check=check, witness=witness
+    )[0]
 
 
 def decide_stages(
@@ -124,13 +128,14 @@ def decide_stages(
     seconds: float = DEFAULT_SECONDS,
     presburger: bool = True,
     check: bool = True,
+    witness: bool = True,
 ) -> tuple[Verdict, tuple[StageResult, ...]]:
     """`decide`, and the decided stages behind the verdict (none for an unknown or for different shapes)."""
     started = time.perf_counter()
     pair = bind_pair(left, right, channels)
     decision: _Decision | None = None
     try:
-        decision = _Decision(pair, Budget(seconds), presburger, check, extents)
+        decision = _Decision(pair, Budget(seconds), presburger, check, extents, witness)
         verdict = decision.verdict()
     except (OutsideFragment, BudgetExceeded) as stop:
         verdict = unknown(pair, stop.reason, stop.detail)
@@ -177,13 +182,16 @@ def _parameters(chain: tuple[Layer, ...]) -> int:
 class _Decision:
     """One comparison from bound pair to verdict."""
 
-    def __init__(self, pair: Pair, budget: Budget, presburger: bool, check: bool, at: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self, pair: Pair, budget: Budget, presburger: bool, check: bool, at: tuple[int, ...] | None = None, witness: bool = True
+    ) -> None:
         self.pair, self.budget, self.presburger, self.check = pair, budget, presburger, check
         self.cuts = cut_chain(pair.left), cut_chain(pair.right)
         self.words = tuple(self._linear_words(chain) for chain in (pair.left, pair.right))
         self.domains = tuple(tuple(domain(word) for word in words) for words in self.words)
         self.domain, self.domain_extents = compare_domains(*self.domains)
         self.at = self._checked_extents(at)
+        self.wants_witness = witness
         self.chosen: tuple[StageResult, ...] = ()
         self.stages: dict[tuple[tuple[int, ...], tuple[int, ...], int], StageResult | ShapesDiffer | NoCommonExtent] = {}
 
@@ -300,7 +308,7 @@ class _Decision:
         from symconv.prove.witness import inclusion_witness
 
         forth, back = stage.inclusions()
-        return None if forth and back else inclusion_witness(stage, self.pair.axes, refute_forth=not forth)
+        return None if (forth and back) or not self.wants_witness else inclusion_witness(stage, self.pair.axes, refute_forth=not forth)
 
     def _several_stages(self) -> Verdict:
         goals = [self._plan(goal) for goal in ((True, True), (True, False), (False, True))]

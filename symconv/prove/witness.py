@@ -32,7 +32,7 @@ from symconv.prove.reshuffle import kernel_shape
 from symconv.prove.stage import PartResult, StageResult
 from symconv.prove.table import Place
 
-LARGEST_TABLE = 500
+LARGEST_TABLE = 2_000
 """Entries up to which whole outputs are computed; beyond, only the sample at which the outputs part."""
 
 Index = tuple[int, ...]

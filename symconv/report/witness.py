@@ -124,11 +124,12 @@ def _window(extent: int, at: int, most: int) -> range:
 def _reason(witness: Json) -> tuple[Block, ...]:
     """The annihilator as a sentence: what always holds for one class, and fails for this kernel of the other."""
     annihilator = witness.get("annihilator")
-    if annihilator is None:
-        return ()
-    larger = annihilator["sees"]
+    kernels = {side: witness.get(f"{side}_kernel") for side in SIDES}
+    if all(kernel is None for kernel in kernels.values()):
+        return ()  # two functions: the outputs above say it all
+    larger = annihilator["sees"] if annihilator else next(side for side in SIDES if kernels[side] is not None)
     smaller = SIDES[1 - SIDES.index(larger)]
-    if witness[f"{smaller}_kernel"] is None:
+    if annihilator is None or kernels[smaller] is None:
         return (Prose(f"The {smaller} layer is one function, and the {larger} layer realises others."),)
     terms = [(term, Fraction(term["coefficient"])) for term in annihilator["terms"]]
     value = Fraction(annihilator["value"])

@@ -65,3 +65,34 @@ def test_samples_are_all_rows(seed: int) -> None:
             shift = sides[0].chains[0].shift * (stage.common[0][0] // sides[0].chains[0].period)
             infinite = set().union(*(pairs(sides, bias, None, o) for o in range(-shift, shift)))
             assert infinite - {((), ())} <= sampled | {((), ())} and sampled - {((), ())} <= infinite
+
+
+def extending(r: random.Random, channels: int) -> list[dict[str, Any]]:
+    """A chain of one axis of layers that zero padding makes."""
+    layers: list[dict[str, Any]] = []
+    while len(layers) < 3:
+        make = torch_chain.random_parametric if not layers else torch_chain.random_fixed
+        layer = make(r, 1, channels)
+        if layer.get("mode", "zeros") in ("zeros", "nearest") and layer.get("padding_mode", "zeros") == "zeros":
+            layers.append({**layer, "ceil_mode": False} if layer["type"] == "AvgPool" else layer)
+            channels = torch_chain.channels_after(layer, channels)
+    return layers
+
+
+def test_windows_are_windows() -> None:
+    """If a chain counts as windowed, its finite rows are those of the bi-infinite signal."""
+    r, windows = random.Random(3), 0
+    for _ in range(1500):
+        channels = r.choice([1, 2])
+        side = side_of(extending(r, channels), channels, 1)
+        chain, reader = side.chains[0], flat_reader(side, False)
+        valid = [n for n in range(1, 16) if chain.valid(n)]
+        if not valid or not side.windowed(0, False):
+            continue
+        windows += 1
+        n = r.choice(valid)
+        for o in {0, chain.output(n) - 1, r.randrange(chain.output(n))}:
+            finite = {at: terms(form) for at, form in reader.row([n], (0, o)).items()}
+            infinite = {at: terms(form) for at, form in reader.row([None], (0, o)).items() if 0 <= at[1] < n}
+            assert finite == infinite, (side.layers, n, o)
+    assert windows > 300

@@ -148,7 +148,7 @@ def random_fixed(r: random.Random, axes: int, channels: int) -> Record:
     if kind == "ZeroInsert":
         return {"type": kind, "factor": per_axis(1, 3)}
     if kind == "Pad":
-        amounts = [[r.randint(-1, 2), r.randint(-1, 2)] for _ in range(axes)]
+        amounts = [[r.randint(-3, 3), r.randint(-3, 3)] for _ in range(axes)]
         return {"type": kind, "amounts": amounts, "mode": r.choice(["zeros", "reflect", "replicate", "circular"])}
     if kind == "Upsample":
         mode = r.choice(["nearest", "nearest-exact", "linear", *(["cubic"] if axes == 2 else [])])
