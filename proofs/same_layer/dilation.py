@@ -12,7 +12,7 @@ from ..terms import division, integers
 from ..theorem import Counterexample, Exact, Hypothesis, Obligation, Theorem, Twin, Values
 from ..twins import by_size, impulses, text
 
-s, d, g, s1, d1, a, b, j, j2, x, z, w = integers("s d g s1 d1 a b j j2 x z w")
+s, d, g, s1, d1, a, b, j, j2, x, y, z, w = integers("s d g s1 d1 a b j j2 x y z w")
 
 common = Hypothesis(g >= 1, "g is the greatest common divisor of s and d")
 coprime = Hypothesis(a * d1 + b * s1 == 1, "Bezout: s / g and d / g have no common divisor")
@@ -77,11 +77,12 @@ THEOREM = Theorem(
     obligations=(
         Obligation("the common divisor cancels: times g", (SPLIT_S, SPLIT_D, d * x == s * z, w == d1 * x - s1 * z), g * w == 0),
         Obligation("the common divisor cancels", (common.formula, g * w == 0), w == 0),
-        Obligation("Bezout, times j - j'", (coprime.formula,), a * (d1 * x) + b * (s1 * x) == x),
-        Obligation("one phase, times a", (d1 * x == s1 * z,), a * (d1 * x) == a * (s1 * z)),
+        Obligation("Bezout", (coprime.formula, y == a * d1 + b * s1), y == 1),
+        Obligation("Bezout, times j - j'", (y == 1,), x * y == x),
+        Obligation("one phase, times a", (w == 0,), a * w == 0),
         Obligation(
             "one phase: j - j' is a multiple",
-            (a * (d1 * x) + b * (s1 * x) == x, a * (d1 * x) == a * (s1 * z)),
+            (y == a * d1 + b * s1, x * y == x, w == d1 * x - s1 * z, a * w == 0),
             s1 * (a * z + b * x) == x,
         ),
         Obligation("a multiple: one phase", (SPLIT_S, SPLIT_D, j2 == j + s1 * z), d * j2 == d * j + s * (d1 * z)),

@@ -39,6 +39,8 @@ class Domain:
     def first(self, least: int = 1) -> int | None:
         """The smallest member of at least `least`, or None if the domain is empty."""
         start = max(least, self.least)
+        if self.period == 1:
+            return start if self.residues else None
         return next((n for n in range(start, start + self.period) if n % self.period in self.residues), None)
 
     def members(self, least: int = 1) -> Iterator[int]:

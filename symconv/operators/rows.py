@@ -18,6 +18,7 @@ from symconv.errors import OutsideFragment
 from symconv.operators.budget import Budget
 from symconv.operators.denote import interpolation
 from symconv.operators.steps import Average, Correlate, Decimate, Expand, Extend, Interpolate, Join, Number, Split, Step
+from symconv.operators.steps import extents as extents_of
 
 Param = tuple[int, ...]
 """(p part, q part, tap on each axis of the block)."""
@@ -75,8 +76,17 @@ class AxisProgram:
         self.slots = tuple(slots)
         self.start = start
         self.constant = constant = start > 0
+        self._outputs: dict[int, int] = {}
         self._branch = tuple(index for index, slot in enumerate(slots) if slot.place_q and not slot.place_p) if not constant else ()
         self._backward = tuple((index, self.steps[index]) for index in reversed(range(start, len(self.steps))))
+
+    def output(self, n: int) -> int:
+        """The output extent on a valid input extent (remembered: places of rows ask for the same few again and again)."""
+        if n not in self._outputs:
+            seen = extents_of(self.steps, n)
+            assert isinstance(seen, tuple), "n is a valid extent"
+            self._outputs[n] = seen[-1]
+        return self._outputs[n]
 
     def row(self, position: int, digits: tuple[int, ...], extents: Sequence[int] | None, budget: Budget) -> Row:
         """The row of output `position` with the output digits given (-1 where a slot is no output digit).

@@ -21,7 +21,7 @@ import attrs
 
 from symconv.operators.blocks import Block, Side, expand_pure, tensor
 from symconv.operators.budget import Budget
-from symconv.operators.domain import Domain, output_extent, smallest
+from symconv.operators.domain import Domain, smallest
 from symconv.operators.rows import BOTH, LEFT, RIGHT, AxisProgram, Entries, Form, InIndex, collide, pure
 from symconv.operators.steps import Interpolate, extents, rates
 
@@ -188,8 +188,8 @@ def seen_at(program: AxisProgram, shift: tuple[int, int], position: int, sample:
     o, i = position + steps * q, sample + steps * p
     least = domain.first(i + 1)
     assert least is not None, "the common domain is not empty"
-    if output_extent(program.steps, least) <= o:
-        grown = smallest(lambda n: output_extent(program.steps, domain.first(n) or n) > o, least)
+    if program.output(least) <= o:
+        grown = smallest(lambda n: program.output(domain.first(n) or n) > o, least)
         least = domain.first(grown)
         assert least is not None
     return least, o, i
