@@ -162,3 +162,19 @@ def verify(
     from symconv.app.verify import verify as run
 
     return run(certificates, as_json=as_json, as_format=as_format.value)
+
+
+@app.command(short_help="Prove the theorems behind it all.")
+def prove(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Theorems, numbers of claims or groups; none lists them.", show_default=False),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All theorems.")] = False,
+    as_json: Json = False,
+    as_format: AsFormat = Format.TEXT,
+) -> int:
+    """Prove theorems of the corpus for all hyper-parameters, in every backend that is installed, and refute their false twins."""
+    from symconv.app.prove import prove as run
+
+    return run(names or [], everything=everything, as_json=as_json, as_format=as_format.value)

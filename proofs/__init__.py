@@ -30,10 +30,10 @@ CORPUS: dict[str, tuple[str, ...]] = {
         "pointwise",
         "orders",
     ),
-    "dual_and_resize": ("strided", "resize-convolution", "convolution-resize"),
+    "dual_and_resize": ("strided", "resize-convolution", "convolution-resize", "interpolation", "checkerboard", "efficient-layer"),
     "networks": (),
-    "arithmetic": (),
-    "engine_laws": (),
+    "arithmetic": ("extents", "conventions"),
+    "engine_laws": ("multirate", "cutoff", "factorization"),
 }
 """Group to the names of its theorems."""
 

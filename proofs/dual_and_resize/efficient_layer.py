@@ -43,9 +43,9 @@ THEOREM = Theorem(
     name="efficient-layer",
     numbers=(21,),
     group="dual_and_resize",
-    title="The efficient sub-pixel layer contains every aligned transposed convolution of kernel up to k r, and bicubic upscaling in the interior.",
+    title="The efficient sub-pixel layer contains aligned transposed convolutions of up to k r taps; bicubic upscaling in the interior.",
     statement=(
-        "For h <= k r the class of ConvTranspose(h, stride r, pb = r (k - 1 - before)), its extent fitted to r times the low-resolution one,",
+        "For h <= k r the class of ConvTranspose(h, stride r, pb = r (k - 1 - before)), its extent fitted,",
         "is inside PS(r) . Conv(k, pads before, after): its taps fill h of the k r slots an axis.",
         "Fixed upscalings by r with k low-resolution samples of support are members: nearest with its borders, bicubic (k = 5) in the",
         "interior; at the borders bicubic repeats samples and the zero-padded layer does not.",

@@ -36,6 +36,13 @@ def _extended(v: Values, lobes: int = 1, axes: int = 1, mode: str = "Replication
     return f"{pad}ConvTranspose{axes}d(1, 1, {taps}, stride={v['r']}, bias=False) >> Crop(({crop}))"
 
 
+def _wider(v: Values) -> str:
+    """Replicate padding by L + 1, and crops that give the extent of the padded convolution."""
+    taps, pb, pe = _sides(v["r"], v["k"], 1)
+    more = v["r"] - v["p"]
+    return f"ReplicationPad1d(2) >> ConvTranspose1d(1, 1, {taps}, stride={v['r']}, bias=False) >> Crop(({pb + more}, {pe + more}))"
+
+
 def _instances() -> Iterator[Case]:
     for v in by_size("k r", {"r": 2}, 4, lambda v: v["k"] <= 3)():
         yield Case(_resize(v), _extended(v), "left_in_right", interior_relation="left_in_right", left_dimension=v["k"])
@@ -67,10 +74,12 @@ THEOREM = Theorem(
     scope="reads: all r, L, n; classes by the engine for k <= 3, 2 <= r <= 4 (linear), k = 1, 3, r = 2 (cubic, two axes), all extents",
     hypotheses=(factor,),
     obligations=(
-        Obligation("reads before: times r", (within(o, r * n), 2 * o - (r - 1) - 2 * r * i < 2 * r * L, x == i + L), 2 * (r * x) > -r),
-        Obligation("reads before", (factor.formula, 2 * (r * x) > -r), x >= 0),
-        Obligation("reads after: times r", (within(o, r * n), 2 * o - (r - 1) - 2 * r * i > -2 * r * L, x == i - L - n), 2 * (r * x) < 0),
-        Obligation("reads after", (factor.formula, 2 * (r * x) < 0), x < 0),
+        Obligation("reads before: times r", (within(o, r * n), 2 * o - (r - 1) - 2 * r * i < 2 * r * L, x == i + L), 2 * (r * x) >= 2 - r),
+        Obligation("reads before", (factor.formula, 2 * (r * x) >= 2 - r), x >= 0),
+        Obligation(
+            "reads after: times r", (within(o, r * n), 2 * o - (r - 1) - 2 * r * i > -2 * r * L, x == i - L - n), 2 * (r * x) <= -r - 2
+        ),
+        Obligation("reads after", (factor.formula, 2 * (r * x) <= -r - 2), x < 0),
     ),
     agreements=(
         Agreement(
@@ -88,17 +97,10 @@ THEOREM = Theorem(
             "with padding in the convolution",
             "a zero padding of the convolution after the resize can be had by replicate padding and a crop too",
             by_size("k r p", {"r": 2}, 4, lambda v: v["k"] == 2 * v["p"] + 1),
-            layers_differ(_resize, lambda v: _wider(v), ("equal", "left_in_right")),
+            layers_differ(_resize, _wider, ("equal", "left_in_right")),
         ),
     ),
     corrections=(
         "The exact form needs a convolution without zero padding of its own: zeros beside the resized image are no replicated samples.",
     ),
 )
-
-
-def _wider(v: Values) -> str:
-    """Replicate padding by L + 1, and crops that give the extent of the padded convolution."""
-    taps, pb, pe = _sides(v["r"], v["k"], 1)
-    more = v["r"] - v["p"]
-    return f"ReplicationPad1d(2) >> ConvTranspose1d(1, 1, {taps}, stride={v['r']}, bias=False) >> Crop(({pb + more}, {pe + more}))"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import multiprocessing
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -81,13 +82,21 @@ def run(names: Sequence[str], *, processes: int = PROCESSES) -> dict[str, Any]:
                 advance(name)
         return found
     fresh = multiprocessing.get_context("spawn")  # a fork would inherit the locks of torch's and z3's threads
-    with ProcessPoolExecutor(min(processes, len(names)), mp_context=fresh) as pool, _progress(len(names)) as advance:
+    with (
+        ProcessPoolExecutor(min(processes, len(names)), mp_context=fresh, initializer=_one_thread) as pool,
+        _progress(len(names)) as advance,
+    ):
         waiting = {pool.submit(prove_one, name): name for name in names}
         found = {}
         for done in as_completed(waiting):
             found[waiting[done]] = done.result()
             advance(waiting[done])
     return {name: found[name] for name in names}
+
+
+def _one_thread() -> None:
+    """Each process computes on one thread: the theorems are the parallel part."""
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def prove_one(name: str) -> Any:

@@ -23,6 +23,9 @@ ACCEPTED = {
     "dcr": f"ConvTranspose2d(2,4,2,stride=2,groups=2,{B}) | Conv2d(2,16,1,groups=2,{B}) >> DepthToSpace(2,mode='DCR')",
     "bilinear": f"Upsample(scale_factor=2,mode='bilinear') >> Conv2d(1,1,3,padding=1,{B}) | ConvTranspose2d(1,1,6,stride=2,padding=2,{B})",
     "reflect": "Conv1d(1,1,3,padding=1) | Conv1d(1,1,3,padding=1,padding_mode='reflect')",
+    "depthwise": f"Conv1d(2,2,1,groups=2,{B}) | Conv1d(2,2,1,{B})",
+    "depthwise_identity": f"Conv1d(2,2,1,groups=2,{B}) | Identity()",
+    "wider_kernel": f"Conv1d(1,1,3,padding=1,padding_mode='reflect',{B}) | Conv1d(1,1,5,padding=2,padding_mode='reflect',{B})",
     "pointwise": f"Conv1d(1,1,1,{B}) | Conv1d(1,1,1,{B}) >> Identity()",
     "circular": "Conv1d(2,2,3,padding=1,padding_mode='circular') | CircularPad1d(1) >> Conv1d(2,2,3)",
     "unshuffle": "Conv2d(1,2,4,stride=2) | PixelUnshuffle(2) >> Conv2d(4,2,2)",
@@ -136,6 +139,34 @@ def _coarse(record: Record) -> None:
     part["blocks"] = [block for block in part["blocks"] if block["axes"] or block["in"] or block["out"]]
 
 
+def _coarse_output(record: Record) -> None:
+    part = record["stages"][0]["weights"]
+    part["out_digits"] = [8]
+    for block in part["blocks"]:
+        block["out"] = [0] if block is part["blocks"][-1] else []
+    part["blocks"] = [block for block in part["blocks"] if block["axes"] or block["in"] or block["out"]]
+
+
+def _interior_extents(record: Record) -> None:
+    functionals = [block["not_back"] for block in record["stages"][0]["interior"]["weights"]["blocks"] if block["not_back"]]
+    functionals[0]["terms"][0][0] = [5]
+
+
+def _tied(record: Record) -> Record:
+    blocks: list[Record] = record["stages"][0]["weights"]["blocks"]
+    return next(block for block in blocks if not block["axes"])
+
+
+def _untied(record: Record) -> None:
+    """Any kernel over the channels as one of a depthwise layer."""
+    _tied(record).update({"back": [], "not_back": None})
+    record["claim"] |= {"relation": "equal", "linear_relation": "equal", "interior_relation": "equal", "right_in_left": True}
+
+
+def _tied_forth(record: Record) -> None:
+    _tied(record).update({"forth": [], "not_forth": None})
+
+
 def _apart(record: Record) -> None:
     blocks = record["stages"][0]["weights"]["blocks"]
     block = next(block for block in blocks if len(block["axes"]) + len(block["in"]) + len(block["out"]) > 1)
@@ -199,6 +230,12 @@ LIES: dict[str, tuple[str, Callable[[Record], None], str]] = {
     "averages_of_another_scale": ("two_averages", _scaled, "is equal|is incomparable"),
     "bias_left_out": ("decoder", _set("stages", 0, "bias", None), "bias is null exactly"),
     "shapes_equal_there": ("shapes_differ", _set("right", 0, "output_padding", [0]), "do not differ"),
+    "output_digits_too_coarse": ("finer_groups", _coarse_output, "not fine enough"),
+    "functional_outside_its_block": ("decoder", _set(*BLOCK, "not_back", "terms", 0, 1, [1, 1]), "no such channel part"),
+    "functional_value_zero": ("decoder", _set(*BLOCK, "not_back", {"terms": [], "kernel": [0, 0, 0], "value": "0"}), "does not show"),
+    "functional_at_extents_in_the_interior": ("wider_kernel", _interior_extents, "written 0"),
+    "untied_in_tied": ("depthwise", _untied, "inclusion does not hold"),
+    "free_in_fixed": ("depthwise_identity", _tied_forth, "inclusion does not hold"),
     "outputs_of_another_extent": (
         "pointwise",
         _set("right", 1, {"type": "Pad", "amounts": [[0, 1]], "mode": "zeros"}),

@@ -22,6 +22,7 @@ from prove.random_pairs import near_miss, random_chain
 
 from symconv.conformance.torch_oracle import to_module
 from symconv.errors import LayerError
+from symconv.frontends.text import parse
 from symconv.layers import (
     AvgPool,
     BatchNorm,
@@ -50,7 +51,7 @@ Grid = Sequence[tuple[int, ...]]
 
 MODES = ("zeros", "zeros", "reflect", "replicate", "circular")
 NAMES = {(True, True): "equal", (True, False): "left_in_right", (False, True): "right_in_left", (False, False): "incomparable"}
-MOST_NUMBERS = 600_000
+MOST_NUMBERS = 250_000
 """Matrix entries that are computed for one pair; larger extents are left out beyond."""
 
 
@@ -351,9 +352,9 @@ def random_pair(seed: int, axes: int, most: int) -> tuple[Sequential, Sequential
 def check_pair(left: Layer, right: Layer, axes: int, channels: int, *, presburger: bool = False) -> None:
     """The verdict of one pair, its mirror image included, against PyTorch."""
     pair = bind_pair(left, right, channels)
-    verdict = decide(left, right, channels=channels, presburger=presburger, seconds=30)
-    mirrored = decide(right, left, channels=channels, presburger=False, check=False, seconds=30)
-    assert _mirror(_answer(mirrored)) == _answer(verdict)
+    verdict = decide(left, right, channels=channels, presburger=presburger, seconds=10)
+    mirrored = decide(right, left, channels=channels, presburger=False, check=False, seconds=10)
+    assert _answer(mirrored, swap=True) == _answer(verdict)
     if verdict.relation.value == "unknown" and verdict.reason != "disjoint_domains":
         assert verdict.reason == "budget"
         return
@@ -379,19 +380,17 @@ def check_pair(left: Layer, right: Layer, axes: int, channels: int, *, presburge
     assert not _says_more(decided["relation"], found["relation"])
 
 
-def _answer(verdict: Verdict) -> tuple[Any, ...]:
+SWAP = {"left_in_right": "right_in_left", "right_in_left": "left_in_right", "left_wider": "right_wider", "right_wider": "left_wider"}
+
+
+def _answer(verdict: Verdict, *, swap: bool = False) -> tuple[Any, ...]:
+    """What must be the same, mirrored, when the two sides change places."""
+    words = [verdict.relation, verdict.linear_relation, verdict.interior_relation, verdict.domain]
+    names = [None if word is None else SWAP.get(word.value, word.value) if swap else word.value for word in words]
+    extents = None if names[3] in ("overlapping", "disjoint") else verdict.domain_extents  # shown for the left side
     dimension = verdict.dimension
-    counts = None if dimension is None else (dimension.left, dimension.right, dimension.intersection)
-    return verdict.relation.value, verdict.interior_relation, verdict.domain, verdict.domain_extents, counts, verdict.cutoff
-
-
-def _mirror(answer: tuple[Any, ...]) -> tuple[Any, ...]:
-    swap = {"left_in_right": "right_in_left", "right_in_left": "left_in_right", "left_wider": "right_wider", "right_wider": "left_wider"}
-    relation, interior, domain, extents, counts, cutoff = answer
-    named = None if domain is None else swap.get(domain.value, domain.value)
-    if named in ("overlapping", "disjoint"):
-        extents = None
-    return swap.get(relation, relation), interior and swap.get(interior.value, interior.value), named, extents, counts and (counts[1], counts[0], counts[2]), cutoff
+    counts = () if dimension is None else (dimension.left, dimension.right, dimension.intersection)
+    return *names, extents, (counts[1], counts[0], *counts[2:]) if counts and swap else counts, verdict.cutoff
 
 
 def _says_more(decided: str, found: str) -> bool:
@@ -456,22 +455,22 @@ def run(axes: int, seeds: range, most: int, *, presburger: bool = False) -> None
             raise
 
 
-@pytest.mark.parametrize("start", range(0, 240, 40))
+@pytest.mark.parametrize("start", range(0, 200, 40))
 def test_random_pairs_on_one_axis(start: int) -> None:
     run(1, range(start, start + 40), 3)
 
 
-@pytest.mark.parametrize("start", range(0, 40, 20))
+@pytest.mark.parametrize("start", range(0, 16, 8))
 def test_random_pairs_on_two_axes(start: int) -> None:
-    run(2, range(start, start + 20), 2)
+    run(2, range(start, start + 8), 2)
 
 
 def test_random_pairs_on_three_axes() -> None:
-    run(3, range(8), 1)
+    run(3, range(6), 1)
 
 
 def test_the_second_decider_agrees_on_random_pairs() -> None:
-    run(1, range(1000, 1020), 2, presburger=True)
+    run(1, range(1000, 1012), 2, presburger=True)
 
 
 @pytest.mark.slow
@@ -487,8 +486,14 @@ LONG = [
     ("Conv1d(1,1,3,padding=2,padding_mode='circular') >> CircularPad1d((3,0)) >> Crop(0,3)", "CircularPad1d(2) >> Conv1d(1,1,3)"),
     ("ReflectionPad1d(2) >> ReflectionPad1d(2) >> Conv1d(1,1,2,bias=False)", "ReflectionPad1d(4) >> Conv1d(1,1,2,bias=False)"),
     ("ReplicationPad1d(3) >> AvgPool1d(2) >> Conv1d(1,1,2)", "ReplicationPad1d(3) >> Conv1d(1,1,4,stride=2)"),
-    ("AvgPool1d(3,stride=2,padding=1,ceil_mode=True) >> Conv1d(1,1,2)", "AvgPool1d(3,stride=2,padding=1) >> Conv1d(1,1,2)"),
-    ("ZeroInsert(3) >> AvgPool1d(1,stride=2) >> Conv1d(1,1,2,bias=False)", "ConvTranspose1d(1,1,4,stride=3,bias=False) >> AvgPool1d(1,stride=2)"),
+    (
+        "AvgPool1d(3,stride=2,padding=1,ceil_mode=True) >> Conv1d(1,1,2)",
+        "AvgPool1d(3,stride=2,padding=1,ceil_mode=True,count_include_pad=False) >> Conv1d(1,1,2)",
+    ),
+    (
+        "ZeroInsert(3) >> AvgPool1d(1,stride=2) >> Conv1d(1,1,2,bias=False)",
+        "ConvTranspose1d(1,1,4,stride=3,padding=2,output_padding=1,bias=False) >> AvgPool1d(1,stride=2) >> Crop(0,1)",
+    ),
     ("PixelUnshuffle(3) >> ZeroPad1d(1) >> PixelShuffle(3) >> Conv1d(1,1,4)", "ZeroPad1d(3) >> Conv1d(1,1,4)"),
     ("PixelShuffle(2) >> PixelUnshuffle(4) >> Conv1d(4,1,2,bias=False)", "PixelShuffle(2) >> Conv1d(1,1,8,stride=4,bias=False)"),
     ("Conv1d(1,2,3) >> ReflectionPad1d(2) >> PixelShuffle(2)", "Conv1d(1,2,3) >> PixelShuffle(2) >> ReflectionPad1d(4)"),
@@ -499,19 +504,13 @@ LONG = [
 @pytest.mark.parametrize(("left", "right"), LONG)
 def test_extents_far_beyond_the_cutoff_change_nothing(left: str, right: str) -> None:
     """The ranks at extents up to the cutoff are those at extents up to three times as large."""
-    from symconv.frontends.text import parse
-
     pair = bind_pair(parse(left), parse(right))
     verdict = decide(parse(left), parse(right), presburger=False)
     assert verdict.cutoff is not None
     sides = pair.left, pair.right
     shapes = _shapes(sides, 1, pair.channels, 3 * verdict.cutoff + 6)
     common = [extents for extents, (a, b) in shapes.items() if a and b]
-    differ = next((extents for extents in common if shapes[extents][0] != shapes[extents][1]), None)
-    if verdict.relation.value == "shapes_differ":
-        assert differ is not None
-        return
-    assert differ is None
+    assert all(shapes[extents][0] == shapes[extents][1] for extents in common)
     dimension = verdict.dimension
     assert dimension is not None
     for grid in ([n for n in common if n[0] <= verdict.cutoff], common):

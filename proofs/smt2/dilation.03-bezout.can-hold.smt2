@@ -1,14 +1,17 @@
-; dilation: Bezout, times j - j': the givens can hold together
+; dilation: Bezout: the givens can hold together
 (set-logic QF_NIA)
 (set-info :status sat)
 (declare-const a Int)
 (declare-const b Int)
 (declare-const d1 Int)
 (declare-const s1 Int)
+(declare-const y Int)
 (assert (= (+ (* a d1) (* b s1)) 1))
+(assert (= y (+ (* a d1) (* b s1))))
 (assert (and (<= (- 9) a) (<= a 9)))
 (assert (and (<= (- 9) b) (<= b 9)))
 (assert (and (<= (- 9) d1) (<= d1 9)))
 (assert (and (<= (- 9) s1) (<= s1 9)))
+(assert (and (<= (- 9) y) (<= y 9)))
 (check-sat)
 (exit)

@@ -1,0 +1,17 @@
+; checkerboard: as many taps in every phase: times r
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const K Int)
+(declare-const c Int)
+(declare-const k Int)
+(declare-const phi Int)
+(declare-const r Int)
+(declare-const x Int)
+(assert (= k (* r K)))
+(assert (< (* r (- c 1)) (- k phi)))
+(assert (<= (- k phi) (* r c)))
+(assert (= x (- c K)))
+; the goal, negated
+(assert (not (and (<= 0 (+ (* r x) phi)) (< (+ (* r x) phi) r))))
+(check-sat)
+(exit)

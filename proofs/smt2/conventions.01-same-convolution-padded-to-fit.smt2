@@ -1,0 +1,15 @@
+; conventions: SAME convolution: padded to fit
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const d Int)
+(declare-const k Int)
+(declare-const m Int)
+(declare-const n Int)
+(declare-const s Int)
+(declare-const total Int)
+(assert (<= 1 s))
+(assert (= total (- (+ (* (- m 1) s) (+ (* d (- k 1)) 1)) n)))
+; the goal, negated
+(assert (not (and (= (- (+ n total) (+ (* d (- k 1)) 1)) (* s (- m 1))) (and true (< 0 s)))))
+(check-sat)
+(exit)

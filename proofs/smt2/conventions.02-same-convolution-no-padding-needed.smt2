@@ -1,0 +1,18 @@
+; conventions: SAME convolution: no padding needed
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const d Int)
+(declare-const k Int)
+(declare-const m Int)
+(declare-const n Int)
+(declare-const s Int)
+(declare-const z Int)
+(assert (< (* s (- m 1)) n))
+(assert (<= n (* s m)))
+(assert (<= (- (+ (* (- m 1) s) (+ (* d (- k 1)) 1)) n) 0))
+(assert (<= 1 (+ (* d (- k 1)) 1)))
+(assert (= z (- (- n (+ (* d (- k 1)) 1)) (* s (- m 1)))))
+; the goal, negated
+(assert (not (and (<= 0 z) (< z s))))
+(check-sat)
+(exit)

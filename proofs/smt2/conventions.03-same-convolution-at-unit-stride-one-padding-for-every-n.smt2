@@ -1,0 +1,17 @@
+; conventions: SAME convolution at unit stride: one padding for every n
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const d Int)
+(declare-const k Int)
+(declare-const m Int)
+(declare-const n Int)
+(declare-const s Int)
+(declare-const total Int)
+(assert (= s 1))
+(assert (< (* s (- m 1)) n))
+(assert (<= n (* s m)))
+(assert (= total (- (+ (* (- m 1) s) (+ (* d (- k 1)) 1)) n)))
+; the goal, negated
+(assert (not (= total (- (+ (* d (- k 1)) 1) 1))))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; conventions: ONNX output_shape
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const d Int)
+(declare-const k Int)
+(declare-const n Int)
+(declare-const op Int)
+(declare-const out Int)
+(declare-const pb Int)
+(declare-const pe Int)
+(declare-const s Int)
+(assert (= (+ pb pe) (- (+ (+ (* s (- n 1)) op) (+ (* d (- k 1)) 1)) out)))
+; the goal, negated
+(assert (not (= (- (- (+ (+ (* (- n 1) s) (+ (* d (- k 1)) 1)) op) pb) pe) out)))
+(check-sat)
+(exit)

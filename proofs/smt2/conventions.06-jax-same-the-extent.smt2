@@ -1,0 +1,17 @@
+; conventions: JAX SAME: the extent
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const front Int)
+(declare-const k Int)
+(declare-const length Int)
+(declare-const n Int)
+(declare-const pb Int)
+(declare-const pe Int)
+(declare-const s Int)
+(assert (= length (- (+ k s) 2)))
+(assert (= pb (- (- k 1) front)))
+(assert (= pe (- (- k 1) (- length front))))
+; the goal, negated
+(assert (not (= (- (- (+ (* (- n 1) s) (+ (- k 1) 1)) pb) pe) (* n s))))
+(check-sat)
+(exit)

@@ -1,0 +1,18 @@
+; conventions: odd total: symmetric padding is another alignment
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const e Int)
+(declare-const op Int)
+(declare-const p Int)
+(declare-const pb Int)
+(declare-const total Int)
+(assert (= total (+ (* 2 pb) e)))
+(assert (<= 0 e))
+(assert (< e 2))
+(assert (= e 1))
+(assert (<= 0 op))
+(assert (= (- (* 2 p) op) total))
+; the goal, negated
+(assert (not (<= (+ pb 1) p)))
+(check-sat)
+(exit)

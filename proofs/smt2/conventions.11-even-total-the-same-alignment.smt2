@@ -1,0 +1,17 @@
+; conventions: even total: the same alignment
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const e Int)
+(declare-const op Int)
+(declare-const p Int)
+(declare-const pb Int)
+(declare-const total Int)
+(assert (= total (+ (* 2 pb) e)))
+(assert (<= 0 e))
+(assert (< e 2))
+(assert (= op 0))
+(assert (= (- (* 2 p) op) total))
+; the goal, negated
+(assert (not (= p pb)))
+(check-sat)
+(exit)

@@ -1,0 +1,14 @@
+; cutoff: transposed convolution repeats
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const d Int)
+(declare-const i Int)
+(declare-const j Int)
+(declare-const k Int)
+(declare-const o Int)
+(declare-const pb Int)
+(declare-const s Int)
+; the goal, negated
+(assert (not (= (and (= (+ (* s i) (* d j)) (+ o pb)) (and (<= 0 j) (< j k))) (and (= (+ (* s (+ i 1)) (* d j)) (+ (+ o s) pb)) (and (<= 0 j) (< j k))))))
+(check-sat)
+(exit)

@@ -1,0 +1,5 @@
+; cutoff: the low-resolution form repeats: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(check-sat)
+(exit)

@@ -1,0 +1,13 @@
+; cutoff: shifted to the first period: inside the output: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const M Int)
+(declare-const o Int)
+(declare-const s Int)
+(assert (<= s M))
+(assert (< o s))
+(assert (and (<= (- 9) M) (<= M 9)))
+(assert (and (<= (- 9) o) (<= o 9)))
+(assert (and (<= (- 9) s) (<= s 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,11 @@
+; cutoff: offsets are not negative: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const d Int)
+(declare-const j Int)
+(assert (<= 1 d))
+(assert (<= 0 j))
+(assert (and (<= (- 9) d) (<= d 9)))
+(assert (and (<= (- 9) j) (<= j 9)))
+(check-sat)
+(exit)

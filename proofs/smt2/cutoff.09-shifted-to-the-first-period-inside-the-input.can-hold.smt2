@@ -1,0 +1,11 @@
+; cutoff: shifted to the first period: inside the input: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const s Int)
+(declare-const x Int)
+(assert (<= 1 s))
+(assert (<= 1 (* s x)))
+(assert (and (<= (- 9) s) (<= s 9)))
+(assert (and (<= (- 9) x) (<= x 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,18 @@
+; efficient-layer: a slot for every tap: before
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const h Int)
+(declare-const j Int)
+(declare-const k Int)
+(declare-const phi Int)
+(declare-const r Int)
+(declare-const u Int)
+(assert (<= 1 r))
+(assert (<= h (* k r)))
+(assert (< j h))
+(assert (<= 0 phi))
+(assert (= j (+ phi (* r (- (- k 1) u)))))
+; the goal, negated
+(assert (not (<= 0 u)))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; efficient-layer: a slot for every tap: after
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const j Int)
+(declare-const k Int)
+(declare-const phi Int)
+(declare-const r Int)
+(declare-const u Int)
+(assert (<= 1 r))
+(assert (<= 0 j))
+(assert (< phi r))
+(assert (= j (+ phi (* r (- (- k 1) u)))))
+; the goal, negated
+(assert (not (< u k)))
+(check-sat)
+(exit)

@@ -1,0 +1,5 @@
+; efficient-layer: the extent is kept: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; interpolation: reads before: times r
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const L Int)
+(declare-const i Int)
+(declare-const n Int)
+(declare-const o Int)
+(declare-const r Int)
+(declare-const x Int)
+(assert (<= 0 o))
+(assert (< o (* r n)))
+(assert (< (- (- (* 2 o) (- r 1)) (* (* 2 r) i)) (* (* 2 r) L)))
+(assert (= x (+ i L)))
+; the goal, negated
+(assert (not (<= (- 2 r) (* 2 (* r x)))))
+(check-sat)
+(exit)

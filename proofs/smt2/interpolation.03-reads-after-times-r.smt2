@@ -1,0 +1,17 @@
+; interpolation: reads after: times r
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const L Int)
+(declare-const i Int)
+(declare-const n Int)
+(declare-const o Int)
+(declare-const r Int)
+(declare-const x Int)
+(assert (<= 0 o))
+(assert (< o (* r n)))
+(assert (< (* (* (- 2) r) L) (- (- (* 2 o) (- r 1)) (* (* 2 r) i))))
+(assert (= x (- (- i L) n)))
+; the goal, negated
+(assert (not (<= (* 2 (* r x)) (- (- 0 r) 2))))
+(check-sat)
+(exit)

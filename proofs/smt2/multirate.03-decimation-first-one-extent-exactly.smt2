@@ -1,0 +1,16 @@
+; multirate: decimation first: one extent, exactly
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const q Int)
+(declare-const s Int)
+(declare-const v Int)
+(declare-const z Int)
+(assert (<= 0 z))
+(assert (< z s))
+(assert (<= 0 q))
+(assert (< q s))
+(assert (= (* s v) (- z q)))
+; the goal, negated
+(assert (not (= v 0)))
+(check-sat)
+(exit)

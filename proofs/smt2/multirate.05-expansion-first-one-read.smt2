@@ -1,0 +1,16 @@
+; multirate: expansion first: one read
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const i Int)
+(declare-const j Int)
+(declare-const m Int)
+(declare-const o Int)
+(declare-const s Int)
+(declare-const v Int)
+(assert (= o (* s m)))
+(assert (= (+ o (* s j)) (* s i)))
+(assert (= v (- (- i j) m)))
+; the goal, negated
+(assert (not (= (* s v) 0)))
+(check-sat)
+(exit)

@@ -1,0 +1,11 @@
+; multirate: expansion first: the same sample: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const s Int)
+(declare-const v Int)
+(assert (<= 1 s))
+(assert (= (* s v) 0))
+(assert (and (<= (- 9) s) (<= s 9)))
+(assert (and (<= (- 9) v) (<= v 9)))
+(check-sat)
+(exit)

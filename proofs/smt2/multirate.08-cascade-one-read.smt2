@@ -1,0 +1,16 @@
+; multirate: cascade: one read
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const i Int)
+(declare-const j Int)
+(declare-const j2 Int)
+(declare-const o Int)
+(declare-const s Int)
+(declare-const t Int)
+(declare-const v Int)
+(assert (= v (+ (* t o) j2)))
+(assert (= i (+ (* s v) j)))
+; the goal, negated
+(assert (not (= i (+ (* (* s t) o) (+ j (* s j2))))))
+(check-sat)
+(exit)

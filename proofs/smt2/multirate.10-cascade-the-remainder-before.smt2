@@ -1,0 +1,16 @@
+; multirate: cascade: the remainder, before
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const q Int)
+(declare-const s Int)
+(declare-const v Int)
+(declare-const z Int)
+(assert (<= 1 s))
+(assert (<= 0 z))
+(assert (< z s))
+(assert (<= 0 q))
+(assert (= v (+ (* s q) z)))
+; the goal, negated
+(assert (not (<= 0 v)))
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; multirate: cascade: the remainder, after
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const q Int)
+(declare-const s Int)
+(declare-const t Int)
+(declare-const v Int)
+(declare-const z Int)
+(assert (<= 1 s))
+(assert (<= 0 z))
+(assert (< z s))
+(assert (<= q (- t 1)))
+(assert (= v (+ (* s q) z)))
+; the goal, negated
+(assert (not (< v (* s t))))
+(check-sat)
+(exit)

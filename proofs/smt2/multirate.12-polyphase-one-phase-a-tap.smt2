@@ -1,0 +1,15 @@
+; multirate: polyphase: one phase a tap
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const phi Int)
+(declare-const rho Int)
+(declare-const s Int)
+(declare-const v Int)
+(declare-const x Int)
+(declare-const y Int)
+(assert (= (+ (* s x) phi) (+ (* s y) rho)))
+(assert (= v (- x y)))
+; the goal, negated
+(assert (not (= (* s v) (- rho phi))))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; multirate: polyphase: the same place
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const phi Int)
+(declare-const rho Int)
+(declare-const s Int)
+(declare-const v Int)
+(assert (<= 0 phi))
+(assert (< phi s))
+(assert (<= 0 rho))
+(assert (< rho s))
+(assert (= (* s v) (- rho phi)))
+; the goal, negated
+(assert (not (= v 0)))
+(check-sat)
+(exit)
