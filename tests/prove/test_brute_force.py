@@ -29,7 +29,6 @@ from symconv.layers import (
     ChannelShuffle,
     Conv,
     ConvTranspose,
-    Identity,
     Layer,
     Pad,
     Sequential,
@@ -497,7 +496,10 @@ LONG = [
     ("PixelUnshuffle(3) >> ZeroPad1d(1) >> PixelShuffle(3) >> Conv1d(1,1,4)", "ZeroPad1d(3) >> Conv1d(1,1,4)"),
     ("PixelShuffle(2) >> PixelUnshuffle(4) >> Conv1d(4,1,2,bias=False)", "PixelShuffle(2) >> Conv1d(1,1,8,stride=4,bias=False)"),
     ("Conv1d(1,2,3) >> ReflectionPad1d(2) >> PixelShuffle(2)", "Conv1d(1,2,3) >> PixelShuffle(2) >> ReflectionPad1d(4)"),
-    ("Upsample(scale_factor=2,mode='linear') >> Conv1d(1,1,3,bias=False)", "Conv1d(1,1,2,bias=False) >> Upsample(scale_factor=2,mode='linear')"),
+    (
+        "Upsample(scale_factor=2,mode='linear') >> Conv1d(1,1,3,bias=False)",
+        "Conv1d(1,1,2,bias=False) >> Upsample(scale_factor=2,mode='linear')",
+    ),
 ]
 
 
