@@ -15,7 +15,6 @@ from ..twins import by_size, impulses, text
 
 r, k, K, c, phi, x = integers("r k K c phi x")
 
-factor = Hypothesis(r >= 1, "phases are residues modulo r")
 divides = Hypothesis(k == r * K, "r divides k")
 COUNT = ceiling(k - phi, r, c)
 
@@ -107,7 +106,7 @@ THEOREM = Theorem(
     ),
     source="doi 10.23915/distill.00003, with the sufficiency that is often read into it refuted",
     scope="counts for all k, r; dimension for k <= 8 (one axis), k <= 5 (two), r <= 4; projection for k <= 8, r <= 4",
-    hypotheses=(factor, divides),
+    hypotheses=(divides,),
     obligations=(
         Obligation("as many taps in every phase: times r", (divides.formula, COUNT, x == c - K), within(r * x + phi, r)),
         Obligation("as many taps in every phase", (within(phi, r), within(r * x + phi, r)), x == 0),
