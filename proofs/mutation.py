@@ -62,7 +62,7 @@ def caught(mutant: Mutant) -> bool:
 
 
 def reason(change: str) -> str:
-    """Why a mutant that is proved is no gap, by what was changed; each was looked at, and `still_true` lists them all."""
+    """Why a mutant that is proved is no gap, by the kind of change; `still_true` lists them all (a category each, not an argument each)."""
     if change.startswith("without"):
         return "follows from the other givens of every step that states it; stated because the definition asks for it"
     if change.startswith("assuming"):
