@@ -45,7 +45,7 @@ def check_certificate(obj: dict[str, Any]) -> Result:
                 need(found["claim"][name] == value, f"is {value}")
     except Rejected as fault:
         return Result(False, str(fault), None, fault.place)
-    return Result(True, "", found["claim"], "")
+    return Result(True, "", obj["claim"], "")
 
 
 def _expected(found: dict[str, Any], budget: Budget) -> dict[str, Any]:
