@@ -87,6 +87,8 @@ def check(
     if isinstance(one, WeightedNetwork) and isinstance(two, WeightedNetwork):
         from symconv.prove.weighted import decide_weighted
 
+        if extents is not None:
+            raise ModelError("`extents` is for layers without weights; layers with weights are compared at all extents. Leave it out.")
         return decide_weighted(one, two, channels=channels, seconds=budget)
     from symconv.prove.decide import decide
 

@@ -13,7 +13,7 @@ from .faults import Malformed, at
 
 Number = int | Fraction
 CAP = 2**62
-RATIONAL = re.compile(r"(-?[1-9][0-9]{0,299}|0)(?:/([1-9][0-9]{0,299}))?", re.ASCII)
+RATIONAL = re.compile(r"(-?[1-9][0-9]{0,1499}|0)(?:/([1-9][0-9]{0,1499}))?", re.ASCII)
 
 
 def load(text: str) -> Any:

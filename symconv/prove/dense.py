@@ -49,6 +49,8 @@ def dense_difference(
                 continue
             into = min((i for i, gap in gaps.items() if gap), default=None)
             values = (shift[0] + (a.get(into, 0) if into else 0), shift[1] + (b.get(into, 0) if into else 0))
+            if values[0] == values[1]:  # the constants make up for it on this impulse, so they part on the zero input
+                into, values = None, shift
             found = Difference(distance, extents, out, into, Fraction(values[0]), Fraction(values[1]))
             smallest = smallest or found
             if worst is None or distance > worst.distance:

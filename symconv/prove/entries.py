@@ -49,20 +49,21 @@ class EntryList:
 
 
 def axis_samples(
-    programs: Sequence[tuple[AxisProgram, AxisProgram]], domain: Domain, budget: Budget, *, windows: bool = True
+    programs: Sequence[tuple[AxisProgram | None, AxisProgram | None]], domain: Domain, budget: Budget, *, windows: bool = True
 ) -> list[Sample]:
     """The output samples of one axis that stand for all, for several pairs of programs at once.
 
     Args:
-        programs: (left, right) programs: the weights' and, if any, the biases'.
+        programs: (left, right) programs: the weights' and, if any, the biases' (None for a side without).
         domain: common extents.
         budget: charged for every path.
         windows: whether the window theorem may replace extents by the bi-infinite signal.
     """
     left, right = programs[0]
+    assert left is not None and right is not None, "the weights have a program on each side"
     period = math.lcm(rates(left.steps)[0], rates(right.steps)[0])
     shift = period // rates(left.steps)[0] * rates(left.steps)[1]
-    if windows and all(pure(program) for pair in programs for program in pair):
+    if windows and all(pure(program) for pair in programs for program in pair if program is not None):
         budget.afford(shift)
         return [Sample(None, position, (None, None)) for position in range(shift)]
     whole = math.lcm(period, domain.period)
@@ -86,11 +87,12 @@ def _at(left: AxisProgram, right: AxisProgram, n: int) -> list[Sample]:
     return [Sample(n, position, (seen[0], seen[1])) for position in range(seen[0][-1])]
 
 
-def _touched(programs: Sequence[tuple[AxisProgram, AxisProgram]], sample: Sample, budget: Budget) -> int:
+def _touched(programs: Sequence[tuple[AxisProgram | None, AxisProgram | None]], sample: Sample, budget: Budget) -> int:
     touched, reaches = 0, []
     for pair in programs:
         for program, seen in zip(pair, sample.seen, strict=True):
-            for digits in _all_digits(program):
+            for digits in _all_digits(program) if program is not None else ():
+                assert program is not None
                 row = program.row(sample.position, digits, seen, budget)
                 touched |= row.touched
                 reaches.append(row.reach)

@@ -25,7 +25,8 @@ from symconv.layers import BatchNorm, Layer, WeightedNetwork, Weights, channels_
 from symconv.operators.blocks import Assembly, assemble
 from symconv.operators.budget import DEFAULT_SECONDS, Budget
 from symconv.operators.domain import Domain, domain, extents_differ
-from symconv.operators.rows import Form
+from symconv.operators.rows import AxisProgram, Form
+from symconv.operators.steps import Interpolate
 from symconv.operators.wiring import Indivisible, is_parametric, refine, wire
 from symconv.prove.certify import WEIGHTS_FORMAT, accept, certificate, weights_record
 from symconv.prove.decide import Pair, bind_pair, compare_domains, unknown
@@ -89,6 +90,10 @@ class _Weighted:
         self.domain, self.domain_extents = compare_domains(*self.domains)
 
     def verdict(self) -> Verdict:
+        if any(isinstance(step, Interpolate) for words in self.words for word in words for step in word):
+            return self._unknown(
+                "not_shift_invariant", "`Upsample` with align_corners=True is not shift-invariant: its weights change with the extent"
+            )
         if self.domain is DomainRelation.DISJOINT:
             return self._unknown("disjoint_domains", "no input extent is valid for both layers, so there is nothing to compare")
         shapes = self._shapes()
@@ -294,9 +299,14 @@ class _Structured:
             axis: (b.left.programs[axis], b.right.programs[axis]) for b in (biases.blocks if biases else ()) for axis in b.axes
         }
         self.samples = [
-            axis_samples([self.programs[axis], *([bias_programs[axis]] if biases else [])], domains[axis], budget)
+            axis_samples([self.programs[axis], *([self._biased_programs(bias_programs[axis])] if biases else [])], domains[axis], budget)
             for axis in range(len(domains))
         ]
+
+    def _biased_programs(self, pair: tuple[AxisProgram, AxisProgram]) -> tuple[AxisProgram | None, AxisProgram | None]:
+        """The bias programs of the sides that have a bias (an assembly of one side alone holds it twice)."""
+        left, right = (has_bias(side.chain) for side in self.sides)
+        return pair[0] if left else None, pair[1] if right else None
 
     def difference(self) -> Difference | None:
         lists = list_entries(self.assembly, self.samples, self.budget)
@@ -346,6 +356,8 @@ class _Structured:
         (extents, out, into), left, right, key = min(candidates, key=lambda c: (max(c[0][0]), *c[0][0], *c[0][1], *(c[0][2] or ())))
         if into is not None:
             shift = constants.get(key, (Fraction(0), Fraction(0)))
+            if left + shift[0] == right + shift[1]:  # the constants make up for it on this impulse, so they part on the zero input
+                return Difference(distance, extents, out, None, *shift)
             left, right = left + shift[0], right + shift[1]
         return Difference(distance, extents, out, into, left, right)
 

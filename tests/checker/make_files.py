@@ -171,11 +171,12 @@ def _tied_forth(record: Record) -> None:
 
 def _disjoint(record: Record) -> None:
     """Every stage has common extents; the left chain takes even ones, the right one odd ones."""
-    pads = [{"type": "Pad", "amounts": [[0, amount]], "mode": "zeros"} for amount in (1, -1)]
-    moves = [{"type": kind, "factor": [2], "order": "CRD"} for kind in ("Unshuffle", "Shuffle")]
+    axes = record["axes"]
+    pads = [{"type": "Pad", "amounts": [[0, amount]] * axes, "mode": "zeros"} for amount in (1, -1)]
+    moves = [{"type": kind, "factor": [2] * axes, "order": "CRD"} for kind in ("Unshuffle", "Shuffle")]
     record["right"][2:] = [pads[0], *moves, pads[1]]
     record["stages"][1]["right"] = [2, 3, 4, 5]
-    record["claim"]["domain"] = {"relation": "disjoint", "extents": [2]}
+    record["claim"]["domain"] = {"relation": "disjoint", "extents": [2] * axes}
 
 
 def _apart(record: Record) -> None:

@@ -76,3 +76,18 @@ def _extents(r: random.Random, axes: int) -> Any:
 
 def _value(form: dict[tuple[int, ...], Any], kernel: torch.Tensor | None) -> Any:
     return sum(c * (1 if kernel is None else int(kernel[parameter])) for parameter, c in form.items())
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+def test_pads_of_all_signs(mode: str) -> None:
+    for before, after, n in itertools.product(range(-3, 4), range(-3, 4), range(1, 6)):
+        layer = {"type": "Pad", "amounts": [[before, after]], "mode": mode}
+        side, x = side_of([layer], 1, 1), torch.arange(1, n + 1).double().reshape(1, 1, n)
+        try:
+            expected = torch_chain.run([layer], x)[0, 0]
+        except RuntimeError:
+            expected = None
+        assert side.chains[0].valid(n) == (expected is not None), (before, after, n)
+        for o in range(0 if expected is None else len(expected)):
+            row = flat_reader(side, False).row([n], (0, o))
+            assert sum(_value(form, None) * (at[1] + 1) for at, form in row.items()) == expected[o]

@@ -20,14 +20,12 @@ def _torch_order(margins: list[list[int]]) -> list[int]:
 
 
 def _pad(x: Tensor, margins: list[list[int]], mode: str) -> Tensor:
-    name = {"zeros": "constant"}.get(mode, mode)
-    positive = [[max(amount, 0) for amount in pair] for pair in margins]
-    negative = [[min(amount, 0) for amount in pair] for pair in margins]
-    for part in (negative, positive) if mode in ("zeros", "circular") else (positive, negative):
-        if any(map(any, part)):
-            crop = part is negative
-            x = F.pad(x, _torch_order(part), mode="constant" if crop else name)
-    return x
+    if not any(map(any, margins)):
+        return x
+    for n, pair in zip(x.shape[2:], margins, strict=True):
+        if mode == "circular" and n + min(pair[0], 0) + min(pair[1], 0) < max(1, *pair):
+            raise RuntimeError("PyTorch would not refuse, but show memory that nobody wrote")
+    return F.pad(x, _torch_order(margins), mode="constant" if mode == "zeros" else mode)
 
 
 def run_layer(layer: Record, x: Tensor, weights: tuple[Tensor, Tensor | None] | None) -> Tensor:

