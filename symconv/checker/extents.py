@@ -153,8 +153,8 @@ def samples(tails: Sequence[Tail], starts: Sequence[int], period: int, budget: B
     for n in starts:
         low, high = 0, tails[0][0].output(n)
         while True:
-            yield from ((n, o) for o in range(low, high))
             budget.spend(high - low + 1)
+            yield from ((n, o) for o in range(low, high))
             m = tails[0][0].output(n)
             while low < m and held(tails, n, low, budget)[0]:
                 low += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-WORK = 5_000_000
+WORK = 3_000_000
 """Samples read and coefficients combined before a file counts as too large: some ten seconds."""
 
 

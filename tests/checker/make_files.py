@@ -26,6 +26,9 @@ ACCEPTED = {
     "depthwise": f"Conv1d(2,2,1,groups=2,{B}) | Conv1d(2,2,1,{B})",
     "depthwise_identity": f"Conv1d(2,2,1,groups=2,{B}) | Identity()",
     "wider_kernel": f"Conv1d(1,1,3,padding=1,padding_mode='reflect',{B}) | Conv1d(1,1,5,padding=2,padding_mode='reflect',{B})",
+    "given_extents": (
+        f"Upsample(scale_factor=2,mode='linear',align_corners=True) >> Conv1d(1,1,3,padding=1,{B}) | ConvTranspose1d(1,1,6,2,2,{B})"
+    ),
     "phase_of_two_axes": "SpaceToDepth((2,1)) >> DepthToSpace((1,2)) | the same",
     "even_extents": "SpaceToDepth(2) >> DepthToSpace(2) >> ReLU() >> Identity() | Identity() >> ReLU() >> Identity()",
     "pointwise": f"Conv1d(1,1,1,{B}) | Conv1d(1,1,1,{B}) >> Identity()",
@@ -179,6 +182,12 @@ def _disjoint(record: Record) -> None:
     record["claim"]["domain"] = {"relation": "disjoint", "extents": [2] * axes}
 
 
+def _elsewhere(record: Record) -> None:
+    blocks = record["stages"][0]["weights"]["blocks"]
+    functionals = [block[name] for block in blocks for name in ("not_forth", "not_back") if block[name]]
+    functionals[0]["terms"][0][0] = [5]
+
+
 def _apart(record: Record) -> None:
     blocks = record["stages"][0]["weights"]["blocks"]
     block = next(block for block in blocks if len(block["axes"]) + len(block["in"]) + len(block["out"]) > 1)
@@ -250,6 +259,9 @@ LIES: dict[str, tuple[str, Callable[[Record], None], str]] = {
     "free_in_fixed": ("depthwise_identity", _tied_forth, "inclusion does not hold"),
     "phase_of_two_axes_not_flat": ("phase_of_two_axes", _set("stages", 0, "weights", "flat", False), "tied to two axes"),
     "no_common_extents": ("even_extents", _disjoint, "no extent is valid for both"),
+    "corners_at_all_extents": ("given_extents", lambda record: record.pop("extents"), "align_corners needs given extents"),
+    "given_extents_of_two_axes": ("given_extents", _set("extents", [4, 4]), "one extent per axis"),
+    "functional_at_another_extent": ("given_extents", _elsewhere, "given extents"),
     "outputs_of_another_extent": (
         "pointwise",
         _set("right", 1, {"type": "Pad", "amounts": [[0, 1]], "mode": "zeros"}),
@@ -258,6 +270,11 @@ LIES: dict[str, tuple[str, Callable[[Record], None], str]] = {
     "outputs_of_another_rate": ("pointwise", _set("right", 1, {"type": "ZeroInsert", "factor": [2]}), "grow differently"),
     "channels_equal": ("channels_differ", _set("right", 0, "out_channels", 1), "channels do not differ"),
     "kernel_beyond_budget": ("sub_pixel", _set("left", 0, "kernel", [2**60]), "budget"),
+    "padding_beyond_budget": (
+        "reflect",
+        _all(_set("left", 0, "padding", [[2**40, 2**40]]), _set("right", 0, "padding", [[2**40, 2**40]])),
+        "budget",
+    ),
     "stride_beyond_budget": ("sub_pixel", _all(_set("left", 0, "stride", [2**40]), _set("right", 0, "stride", [2**40])), "budget"),
     "periods_beyond_budget": ("unshuffle", _set("right", 0, "factor", [2**30, 1]), "budget|divisible|channels"),
 }
@@ -286,7 +303,8 @@ def raw(name: str) -> Record:
     """An accepted certificate."""
     if name == "phase_of_two_axes":
         return _moved_axis()
-    found: Record = json.loads(pairs.certificate(ACCEPTED[name], 1 if name == "even_extents" else None))
+    channels, extents = 1 if name == "even_extents" else None, (4,) if name == "given_extents" else None
+    found: Record = json.loads(pairs.certificate(ACCEPTED[name], channels, extents))
     return found
 
 

@@ -54,10 +54,10 @@ PAIRS = {
 
 
 @functools.cache
-def certificate(pair: str, channels: int | None = None) -> str:
-    """The engine's certificate for a pair as canonical text."""
+def certificate(pair: str, channels: int | None = None, extents: tuple[int, ...] | None = None) -> str:
+    """The engine's certificate for a pair as text, of all extents or of the given ones."""
     left, right = pair.split(" | ")
-    verdict = decide(parse(left), parse(right), channels=channels, check=False, presburger=False)
+    verdict = decide(parse(left), parse(right), channels=channels, extents=extents, check=False, presburger=False)
     return json.dumps(interior_extents(verdict.certificate))
 
 

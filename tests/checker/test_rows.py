@@ -91,3 +91,17 @@ def test_pads_of_all_signs(mode: str) -> None:
         for o in range(0 if expected is None else len(expected)):
             row = flat_reader(side, False).row([n], (0, o))
             assert sum(_value(form, None) * (at[1] + 1) for at, form in row.items()) == expected[o]
+
+
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_aligned_corners(mode: str) -> None:
+    """Up to rounding: PyTorch's own sources are floats here."""
+    axes = 1 if mode == "linear" else 2
+    for r, n in itertools.product(range(1, 5), range(1, 6)):
+        layer = {"type": "Upsample", "factor": [r] * axes, "mode": mode, "align_corners": True}
+        side, x = side_of([layer], 1, axes), torch.rand(1, 1, *[n] * axes).double()
+        expected = torch_chain.run([layer], x)[0, 0]
+        for out in itertools.product(range(r * n), repeat=axes):
+            row = flat_reader(side, False).row([n] * axes, (0, *out))
+            found = sum(float(_value(form, None)) * float(x[0][at]) for at, form in row.items())
+            assert abs(found - float(expected[out])) < 1e-6, (r, n, out)

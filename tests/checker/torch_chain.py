@@ -63,7 +63,7 @@ def run_layer(layer: Record, x: Tensor, weights: tuple[Tensor, Tensor | None] | 
         return _pad(x, layer["amounts"], layer["mode"])
     if kind == "Upsample":
         mode = {"linear": ("linear", "bilinear", "trilinear")[axes - 1], "cubic": "bicubic"}.get(layer["mode"], layer["mode"])
-        corners = None if mode.startswith("nearest") else False
+        corners = None if mode.startswith("nearest") else layer["align_corners"]
         return F.interpolate(x, scale_factor=[float(r) for r in layer["factor"]], mode=mode, align_corners=corners)
     if kind == "AvgPool":
         names = ("kernel", "stride", "padding", "ceil_mode", "count_include_pad") + (("divisor_override",) if axes > 1 else ())
