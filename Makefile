@@ -2,7 +2,7 @@
 
 BIN    := .venv/bin
 STAMP  := .venv/.installed
-EXTRAS ?= dev,proofs
+EXTRAS ?= dev,proofs,onnx,models,report,runtimes,experiment
 PYTHON ?= $(shell for candidate in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$candidate && break; done)
 TORCH  := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
