@@ -2,6 +2,7 @@
 
 BIN    := .venv/bin
 STAMP  := .venv/.installed
+COQC   ?= coqc
 EXTRAS ?= dev,proofs,onnx,models,report,runtimes,experiment
 PYTHON ?= $(shell for candidate in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$candidate && break; done)
@@ -10,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 export PYTHONUTF8 := 1
 
-.PHONY: help demo test lint bench gpu docs package clean
+.PHONY: help demo test lint rocq bench gpu docs package clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -40,6 +41,11 @@ lint: $(STAMP)  ## ruff, mypy, the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+rocq:  ## compile the Rocq proofs and print what they assume (needs coqc: Debian's package coq)
+	@command -v $(COQC) >/dev/null || { echo 'The Rocq proofs need coqc 8.16 or newer. On Debian: apt-get install coq'; exit 1; }
+	@rm -rf build/rocq && mkdir -p build && cp -r proofs/rocq build/rocq
+	build/rocq/check.sh
 
 bench: $(STAMP)  ## benchmarks; figures in build/bench.json
 	@mkdir -p build
