@@ -31,7 +31,15 @@ CORPUS: dict[str, tuple[str, ...]] = {
         "orders",
     ),
     "dual_and_resize": ("strided", "resize-convolution", "convolution-resize", "interpolation", "checkerboard", "efficient-layer"),
-    "networks": (),
+    "networks": (
+        "high-in-low",
+        "low-not-high",
+        "equal-cost",
+        "representation-power",
+        "low-resolution-input",
+        "replacement",
+        "super-resolution-cost",
+    ),
     "arithmetic": ("extents", "conventions"),
     "engine_laws": ("multirate", "cutoff", "factorization"),
 }

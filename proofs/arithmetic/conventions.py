@@ -64,6 +64,7 @@ THEOREM = Theorem(
         "VALID gives m = n s + max(k - s, 0).",
         "PyTorch's symmetric p with output_padding gives the extent n s iff 2 p - op = ke - s. If ke - s is odd, then p is larger than",
         "floor((ke - s) / 2), and the layer is TensorFlow's shifted by one sample: the shapes agree and the classes do not.",
+        "For s = d = 1 output_padding must be 0, and for even k no symmetric padding keeps the extent.",
     ),
     proof=(
         "Put each convention's paddings into the extent formulas. If n <= s m < n + s then the total of SAME brings back m: either it",
@@ -121,6 +122,13 @@ THEOREM = Theorem(
         ),
         Obligation("odd total: symmetric padding is another alignment", (HALVES, e == 1, op >= 0, 2 * p - op == total), p >= pb + 1),
         Obligation("even total: the same alignment", (HALVES, op == 0, 2 * p - op == total), p == pb),
+        Obligation(
+            "unit stride and dilation, even kernel: the difference is odd",
+            (s == 1, within(op, s), k == 2 * q, x == q - p, z == (2 * p - op) - (k - s)),
+            z == 1 - 2 * x,
+            "PyTorch asks for an output padding below the stride or the dilation",
+        ),
+        Obligation("unit stride and dilation, even kernel: no symmetric padding", (z == 1 - 2 * x,), z != 0),
     ),
     exact=(Exact("SAME convolution", "the extent is ceil(n / s)", "k, s, n <= 7", _same_convolution),),
     agreements=(Agreement("engine", "symmetric padding is TensorFlow's layer iff k - s is even", "k, s <= 6, s <= k, s >= 2", _instances),),
@@ -131,5 +139,9 @@ THEOREM = Theorem(
             by_size("k s", {"s": 2}, 6, lambda v: v["k"] >= v["s"]),
             layers_differ(_tensorflow, _symmetric),
         ),
+    ),
+    corrections=(
+        "A symmetric padding with the right extent exists in PyTorch for odd ke - s too, with an output padding, unless s = d = 1, which",
+        "allows none; but it is another layer then. Equal extents are not equal layers.",
     ),
 )

@@ -124,4 +124,8 @@ THEOREM = Theorem(
             _uneven,
         ),
     ),
+    corrections=(
+        "The dimension k^D - (r^D - 1) and the projection are for k >= r. For k < r some phase has no tap, so all sums must be 0, and only",
+        "the kernel 0 is left.",
+    ),
 )

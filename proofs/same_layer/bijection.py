@@ -136,4 +136,9 @@ THEOREM = Theorem(
             layers_differ(_high, _low),
         ),
     ),
+    corrections=(
+        "A tap can be dead at one extent, or at some small ones; over all extents no tap of a transposed convolution is dead.",
+        "ceil(k / r) r - k empty slots an axis is for aligned paddings and for the form that is cropped at both ends; without a crop other",
+        "paddings have more of them (`least-taps`).",
+    ),
 )

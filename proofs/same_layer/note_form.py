@@ -94,7 +94,7 @@ THEOREM = Theorem(
         "(o, i, k r, k r) becomes (o r^2, i, k, k), and (1, 1, 4, 4) with r = 2 becomes (4, 1, 2, 2).",
     ),
     proof=(
-        "If pb = r (k - 1 - before), then with o = r m + phi and u = i - m + before r i + j = o + pb reads j = phi + r (k - 1 - u),",
+        "If pb = r (k - 1 - before), then with o = r m + phi and u = i - m + before, r i + j = o + pb reads j = phi + r (k - 1 - u),",
         "and 0 <= j < k r says 0 <= u < k. The extents agree because pb + pe = r (2 (k - 1) - before - after).",
         "If pb is larger, entry (r pb - pb, pb) holds tap 0 of the transposed convolution, and no slot: its u is not below k.",
         "If pb is smaller, entry (r i - r (k - 1 - before), i) holds slot u = k - 1 of phase 0, and no tap: its j is negative.",

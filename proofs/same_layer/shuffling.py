@@ -45,6 +45,23 @@ def _against_layer() -> Iterator[str]:
             yield f"{axes} axes, {text(values)}: unshuffling is not the transpose"
 
 
+VARIANTS: tuple[tuple[str, int, Callable[[int, int, int, int, int], int], Callable[[int, int], bool]], ...] = (
+    ("c r mod(y, r) + c mod(x, r)", 0, lambda c, y, x, r, C: c * r * y + c * x, lambda r, C: r == C == 1),
+    ("c r mod(y, r) + c mod(x, r)", 1, lambda c, y, x, r, C: c * r * y + c * x, lambda r, C: C == 1),
+    ("C r mod(y, r) + C r mod(x, r) + c", 0, lambda c, y, x, r, C: C * r * y + C * r * x + c, lambda r, C: r == 1),
+    ("C r mod(y, r) + C mod(x, r) + c", 0, lambda c, y, x, r, C: C * r * y + C * x + c, lambda r, C: True),
+)
+"""A channel formula, the first channel's number, and the r and C at which it is injective."""
+
+
+def _printed() -> Iterator[str]:
+    for (name, first, channel, injective), r, C in itertools.product(VARIANTS, range(1, 6), range(1, 6)):
+        places = itertools.product(range(first, C + first), range(r), range(r))
+        read = [channel(c, y, x, r, C) for c, y, x in places]
+        if (len(set(read)) == len(read)) != injective(r, C):
+            yield f"{name}, channels from {first}, r={r}, C={C}: reads {sorted(read)}"
+
+
 def _instances() -> Iterator[Case]:
     for values in by_size("r C", {"r": 2}, 4)():
         same = f"Conv2d({values['C']}, {values['C']}, 1, bias=False)"
@@ -141,6 +158,12 @@ THEOREM = Theorem(
             "D <= 3, r, C, n <= 3, r^3 C n <= 27",
             _against_layer,
         ),
+        Exact(
+            "the printed variants",
+            "which of them read every channel once, by r and C, with channels counted from 0 or from 1",
+            "r, C <= 5, two axes",
+            _printed,
+        ),
     ),
     agreements=(Agreement("engine", "unshuffling then shuffling is the identity", "2 <= r <= 4, C <= 4", _instances),),
     twins=(
@@ -157,5 +180,9 @@ THEOREM = Theorem(
             _collision(lambda v, c, y, x: v["C"] * v["r"] * (y % v["r"]) + v["C"] * v["r"] * (x % v["r"]) + c, 0),
         ),
     ),
-    corrections=("The second printed variant is injective for r = 1 only; the first needs C = 1 besides.",),
+    corrections=(
+        "c r mod(y, r) + c mod(x, r) is injective only for r = C = 1 if channels count from 0, and iff C = 1 if they count from 1.",
+        "C r mod(y, r) + C r mod(x, r) + c is injective iff r = 1. With C mod(x, r) for C r mod(x, r) it is a bijection for",
+        "all r and C, the order DCR.",
+    ),
 )

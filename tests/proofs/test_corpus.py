@@ -58,7 +58,7 @@ def test_every_mutant_is_caught_or_recorded_as_true(capsys: pytest.CaptureFixtur
 def test_smt_files_are_those_of_the_corpus() -> None:
     wanted = {name: text for theorem in proofs.corpus() for name, text in smt.files(theorem).items()}
     found = {path.name: path.read_text() for path in smt.FOLDER.glob("*.smt2")}
-    assert found == wanted, "run `python -c 'import proofs; from proofs import smt; smt.write(proofs.corpus())'`"
+    assert found == wanted, "run `python -m proofs.regenerate`"
 
 
 @pytest.mark.parametrize(

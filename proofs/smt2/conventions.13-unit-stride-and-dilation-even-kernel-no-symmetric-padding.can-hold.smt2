@@ -1,0 +1,10 @@
+; conventions: unit stride and dilation, even kernel: no symmetric padding: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const x Int)
+(declare-const z Int)
+(assert (= z (- 1 (* 2 x))))
+(assert (and (<= (- 9) x) (<= x 9)))
+(assert (and (<= (- 9) z) (<= z 9)))
+(check-sat)
+(exit)

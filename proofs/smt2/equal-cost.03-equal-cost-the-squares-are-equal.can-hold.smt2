@@ -1,0 +1,11 @@
+; equal-cost: equal cost: the squares are equal: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const T Int)
+(declare-const y Int)
+(assert (<= 1 T))
+(assert (= (* y T) 0))
+(assert (and (<= (- 9) T) (<= T 9)))
+(assert (and (<= (- 9) y) (<= y 9)))
+(check-sat)
+(exit)

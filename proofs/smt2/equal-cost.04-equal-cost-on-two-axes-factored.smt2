@@ -1,0 +1,15 @@
+; equal-cost: equal cost on two axes: factored
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const R Int)
+(declare-const m Int)
+(declare-const n Int)
+(declare-const r Int)
+(declare-const x Int)
+(assert (= (* r r) R))
+(assert (= x (- m (* r n))))
+(assert (= (* m m) (* R (* n n))))
+; the goal, negated
+(assert (not (= (* x (+ m (* r n))) 0)))
+(check-sat)
+(exit)

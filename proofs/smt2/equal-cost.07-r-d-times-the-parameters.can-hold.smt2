@@ -1,0 +1,12 @@
+; equal-cost: r^D times the parameters: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const R Int)
+(declare-const m Int)
+(declare-const n Int)
+(assert (= (* m m) (* R (* n n))))
+(assert (and (<= (- 9) R) (<= R 9)))
+(assert (and (<= (- 9) m) (<= m 9)))
+(assert (and (<= (- 9) n) (<= n 9)))
+(check-sat)
+(exit)

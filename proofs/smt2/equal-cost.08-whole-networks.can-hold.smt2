@@ -1,0 +1,12 @@
+; equal-cost: whole networks: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const m Int)
+(declare-const n Int)
+(declare-const r Int)
+(assert (= m (* r n)))
+(assert (and (<= (- 9) m) (<= m 9)))
+(assert (and (<= (- 9) n) (<= n 9)))
+(assert (and (<= (- 9) r) (<= r 9)))
+(check-sat)
+(exit)

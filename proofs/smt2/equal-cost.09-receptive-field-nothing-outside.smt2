@@ -1,0 +1,15 @@
+; equal-cost: receptive field: nothing outside
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const j Int)
+(declare-const k Int)
+(declare-const t Int)
+(declare-const w Int)
+(assert (<= 0 t))
+(assert (< t w))
+(assert (<= 0 j))
+(assert (< j k))
+; the goal, negated
+(assert (not (and (<= 0 (+ t j)) (< (+ t j) (- (+ w k) 1)))))
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; equal-cost: receptive field: nothing left out
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const j Int)
+(declare-const k Int)
+(declare-const t Int)
+(declare-const w Int)
+(assert (<= 1 w))
+(assert (<= 0 t))
+(assert (< t (- (+ w k) 1)))
+(assert (<= 0 j))
+(assert (< j k))
+(assert (or (and (< t k) (= j t)) (and (<= k t) (= j (- k 1)))))
+; the goal, negated
+(assert (not (and (<= 0 (- t j)) (< (- t j) w))))
+(check-sat)
+(exit)

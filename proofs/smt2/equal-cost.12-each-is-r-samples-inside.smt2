@@ -1,0 +1,18 @@
+; equal-cost: each is r samples: inside
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const b Int)
+(declare-const i Int)
+(declare-const r Int)
+(declare-const w Int)
+(declare-const x Int)
+(assert (<= 1 r))
+(assert (<= 0 i))
+(assert (< i w))
+(assert (<= 0 b))
+(assert (< b r))
+(assert (= x (- (- w 1) i)))
+; the goal, negated
+(assert (not (<= 0 (+ (* r x) (- (- r 1) b)))))
+(check-sat)
+(exit)

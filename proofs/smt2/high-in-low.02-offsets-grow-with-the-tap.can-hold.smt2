@@ -1,0 +1,13 @@
+; high-in-low: offsets grow with the tap: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const d Int)
+(declare-const j Int)
+(declare-const k Int)
+(assert (<= 1 d))
+(assert (< j k))
+(assert (and (<= (- 9) d) (<= d 9)))
+(assert (and (<= (- 9) j) (<= j 9)))
+(assert (and (<= (- 9) k) (<= k 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; high-in-low: no tap after the last slot
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const A Int)
+(declare-const B Int)
+(declare-const K Int)
+(declare-const r Int)
+(declare-const u Int)
+(declare-const x Int)
+(assert (<= 1 r))
+(assert (< (* r x) r))
+(assert (= x (- (- u B) A)))
+(assert (= K (+ (+ A B) 1)))
+; the goal, negated
+(assert (not (< u K)))
+(check-sat)
+(exit)

@@ -1,0 +1,12 @@
+; high-in-low: inside one signal, inside the other: before: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const b Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (<= 0 b))
+(assert (< b r))
+(assert (and (<= (- 9) b) (<= b 9)))
+(assert (and (<= (- 9) r) (<= r 9)))
+(check-sat)
+(exit)

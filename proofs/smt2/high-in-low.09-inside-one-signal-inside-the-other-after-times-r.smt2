@@ -1,0 +1,16 @@
+; high-in-low: inside one signal, inside the other: after, times r
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const b Int)
+(declare-const i Int)
+(declare-const n Int)
+(declare-const r Int)
+(declare-const x Int)
+(assert (<= 0 b))
+(assert (< b r))
+(assert (< (+ (* r i) b) (* r n)))
+(assert (= x (- n i)))
+; the goal, negated
+(assert (not (<= 1 (* r x))))
+(check-sat)
+(exit)

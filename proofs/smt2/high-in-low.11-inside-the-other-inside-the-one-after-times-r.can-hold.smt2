@@ -1,0 +1,11 @@
+; high-in-low: inside the other, inside the one: after, times r: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const r Int)
+(declare-const x Int)
+(assert (<= 1 r))
+(assert (<= 1 x))
+(assert (and (<= (- 9) r) (<= r 9)))
+(assert (and (<= (- 9) x) (<= x 9)))
+(check-sat)
+(exit)

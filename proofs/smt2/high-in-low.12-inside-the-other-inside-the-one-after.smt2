@@ -1,0 +1,16 @@
+; high-in-low: inside the other, inside the one: after
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const b Int)
+(declare-const i Int)
+(declare-const n Int)
+(declare-const r Int)
+(declare-const x Int)
+(assert (<= 0 b))
+(assert (< b r))
+(assert (<= r (* r x)))
+(assert (= x (- n i)))
+; the goal, negated
+(assert (not (< (+ (* r i) b) (* r n))))
+(check-sat)
+(exit)

@@ -1,0 +1,18 @@
+; high-in-low: enough output samples, and less than r to spare
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const E Int)
+(declare-const M Int)
+(declare-const d Int)
+(declare-const k Int)
+(declare-const n Int)
+(declare-const pb Int)
+(declare-const pe Int)
+(declare-const r Int)
+(assert (< (* r (- E 1)) (- (+ pb pe) (- (+ (* d (- k 1)) 1) 1))))
+(assert (<= (- (+ pb pe) (- (+ (* d (- k 1)) 1) 1)) (* r E)))
+(assert (= (- (+ (+ (* r n) pb) pe) (- (+ (* d (- k 1)) 1) 1)) M))
+; the goal, negated
+(assert (not (and (<= 0 (- (* r (+ n E)) M)) (< (- (* r (+ n E)) M) r))))
+(check-sat)
+(exit)

@@ -1,0 +1,12 @@
+; high-in-low: the low-resolution extent: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const A Int)
+(declare-const B Int)
+(declare-const K Int)
+(assert (= K (+ (+ A B) 1)))
+(assert (and (<= (- 9) A) (<= A 9)))
+(assert (and (<= (- 9) B) (<= B 9)))
+(assert (and (<= (- 9) K) (<= K 9)))
+(check-sat)
+(exit)

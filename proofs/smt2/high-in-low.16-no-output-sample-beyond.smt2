@@ -1,0 +1,15 @@
+; high-in-low: no output sample beyond
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const E Int)
+(declare-const n Int)
+(declare-const q Int)
+(declare-const r Int)
+(declare-const x Int)
+(assert (<= 1 r))
+(assert (<= 1 (* r x)))
+(assert (= x (- (+ n E) q)))
+; the goal, negated
+(assert (not (< q (+ n E))))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; high-in-low: the extent is kept: times r
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const E Int)
+(declare-const d Int)
+(declare-const k Int)
+(declare-const pb Int)
+(declare-const pe Int)
+(declare-const r Int)
+(assert (= (+ pb pe) (- (+ (* d (- k 1)) 1) 1)))
+(assert (< (* r (- E 1)) (- (+ pb pe) (- (+ (* d (- k 1)) 1) 1))))
+(assert (<= (- (+ pb pe) (- (+ (* d (- k 1)) 1) 1)) (* r E)))
+; the goal, negated
+(assert (not (and (<= 0 (* r E)) (< (* r E) r))))
+(check-sat)
+(exit)

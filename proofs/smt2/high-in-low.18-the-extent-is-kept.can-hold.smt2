@@ -1,0 +1,12 @@
+; high-in-low: the extent is kept: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const E Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (<= 0 (* r E)))
+(assert (< (* r E) r))
+(assert (and (<= (- 9) E) (<= E 9)))
+(assert (and (<= (- 9) r) (<= r 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,14 @@
+; high-in-low: less pad than in high resolution
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const B Int)
+(declare-const pb Int)
+(declare-const r Int)
+(assert (<= 2 r))
+(assert (<= 2 pb))
+(assert (< (* r (- B 1)) pb))
+(assert (<= pb (* r B)))
+; the goal, negated
+(assert (not (< B pb)))
+(check-sat)
+(exit)

@@ -1,0 +1,15 @@
+; high-in-low: a pad of at most 1 is kept
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const B Int)
+(declare-const pb Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (<= 0 pb))
+(assert (< pb 2))
+(assert (< (* r (- B 1)) pb))
+(assert (<= pb (* r B)))
+; the goal, negated
+(assert (not (= pb B)))
+(check-sat)
+(exit)

@@ -1,0 +1,17 @@
+; high-in-low: no more taps than in high resolution
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const A Int)
+(declare-const B Int)
+(declare-const K Int)
+(declare-const d Int)
+(declare-const k Int)
+(declare-const pb Int)
+(assert (= d 1))
+(assert (<= B pb))
+(assert (<= A (- (- (+ (* d (- k 1)) 1) 1) pb)))
+(assert (= K (+ (+ A B) 1)))
+; the goal, negated
+(assert (not (<= K k)))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; low-not-high: no tap is lost before: times r
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const a Int)
+(declare-const b Int)
+(declare-const r Int)
+(declare-const t Int)
+(declare-const u Int)
+(assert (= t (- (+ (* r u) b) a)))
+(assert (<= 0 a))
+(assert (< b r))
+(assert (<= 0 t))
+; the goal, negated
+(assert (not (< (- 0 r) (* r u))))
+(check-sat)
+(exit)

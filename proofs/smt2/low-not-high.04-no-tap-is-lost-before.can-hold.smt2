@@ -1,0 +1,11 @@
+; low-not-high: no tap is lost before: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const r Int)
+(declare-const u Int)
+(assert (<= 1 r))
+(assert (< (- 0 r) (* r u)))
+(assert (and (<= (- 9) r) (<= r 9)))
+(assert (and (<= (- 9) u) (<= u 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,16 @@
+; low-resolution-input: copies move on
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const L Int)
+(declare-const h Int)
+(declare-const s Int)
+(declare-const z Int)
+(assert (<= 0 h))
+(assert (<= 0 s))
+(assert (<= s (* L h)))
+(assert (or (and (< s h) (= z s)) (and (<= h s) (= z h))))
+(assert (<= 1 L))
+; the goal, negated
+(assert (not (and (and (and (<= 0 z) (< z (+ h 1))) (<= 0 (- s z))) (<= (- s z) (* (- L 1) h)))))
+(check-sat)
+(exit)

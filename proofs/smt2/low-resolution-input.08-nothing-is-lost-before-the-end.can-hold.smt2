@@ -1,0 +1,11 @@
+; low-resolution-input: nothing is lost before the end: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const delta Int)
+(declare-const q Int)
+(assert (<= 0 q))
+(assert (<= 0 delta))
+(assert (and (<= (- 9) delta) (<= delta 9)))
+(assert (and (<= (- 9) q) (<= q 9)))
+(check-sat)
+(exit)

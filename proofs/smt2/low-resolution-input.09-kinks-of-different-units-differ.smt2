@@ -1,0 +1,16 @@
+; low-resolution-input: kinks of different units differ
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const g Int)
+(declare-const g2 Int)
+(declare-const left Int)
+(declare-const x Int)
+(declare-const y Int)
+(assert (= (* g x) left))
+(assert (= (* g2 x) left))
+(assert (<= 1 left))
+(assert (= y (- g g2)))
+; the goal, negated
+(assert (not (= (* y x) 0)))
+(check-sat)
+(exit)

@@ -1,0 +1,13 @@
+; low-resolution-input: kinks of different units differ: no kink is at 0: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const g Int)
+(declare-const left Int)
+(declare-const x Int)
+(assert (= (* g x) left))
+(assert (<= 1 left))
+(assert (and (<= (- 9) g) (<= g 9)))
+(assert (and (<= (- 9) left) (<= left 9)))
+(assert (and (<= (- 9) x) (<= x 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,11 @@
+; low-resolution-input: kinks of different units differ: so they are one unit: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const x Int)
+(declare-const y Int)
+(assert (= (* y x) 0))
+(assert (not (= x 0)))
+(assert (and (<= (- 9) x) (<= x 9)))
+(assert (and (<= (- 9) y) (<= y 9)))
+(check-sat)
+(exit)

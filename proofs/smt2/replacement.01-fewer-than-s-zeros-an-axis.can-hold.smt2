@@ -1,0 +1,13 @@
+; replacement: fewer than s zeros an axis: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const K Int)
+(declare-const k Int)
+(declare-const s Int)
+(assert (< (* s (- K 1)) k))
+(assert (<= k (* s K)))
+(assert (and (<= (- 9) K) (<= K 9)))
+(assert (and (<= (- 9) k) (<= k 9)))
+(assert (and (<= (- 9) s) (<= s 9)))
+(check-sat)
+(exit)

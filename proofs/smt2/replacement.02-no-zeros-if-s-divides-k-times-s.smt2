@@ -1,0 +1,16 @@
+; replacement: no zeros if s divides k: times s
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const K Int)
+(declare-const k Int)
+(declare-const q Int)
+(declare-const s Int)
+(declare-const z Int)
+(assert (< (* s (- K 1)) k))
+(assert (<= k (* s K)))
+(assert (= k (* s q)))
+(assert (= z (- K q)))
+; the goal, negated
+(assert (not (and (<= 0 (* s z)) (< (* s z) s))))
+(check-sat)
+(exit)

@@ -1,0 +1,11 @@
+; replacement: no zeros if s divides k: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const s Int)
+(declare-const z Int)
+(assert (<= 0 (* s z)))
+(assert (< (* s z) s))
+(assert (and (<= (- 9) s) (<= s 9)))
+(assert (and (<= (- 9) z) (<= z 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,13 @@
+; replacement: equal cost on two axes: factored: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const k Int)
+(declare-const x Int)
+(declare-const z Int)
+(assert (= z (- x k)))
+(assert (= (* x x) (* k k)))
+(assert (and (<= (- 9) k) (<= k 9)))
+(assert (and (<= (- 9) x) (<= x 9)))
+(assert (and (<= (- 9) z) (<= z 9)))
+(check-sat)
+(exit)

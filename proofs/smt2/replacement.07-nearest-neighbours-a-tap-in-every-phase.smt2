@@ -1,0 +1,18 @@
+; replacement: nearest neighbours: a tap in every phase
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const h Int)
+(declare-const j Int)
+(declare-const phi Int)
+(declare-const q Int)
+(declare-const s Int)
+(declare-const t Int)
+(declare-const w Int)
+(assert (= (- phi (- (- h 1) j)) (+ (* s w) q)))
+(assert (<= 0 q))
+(assert (< q s))
+(assert (= t (+ (- (- h 1) j) q)))
+; the goal, negated
+(assert (not (= (+ t (* s w)) phi)))
+(check-sat)
+(exit)

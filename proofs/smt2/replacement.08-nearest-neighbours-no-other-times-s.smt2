@@ -1,0 +1,18 @@
+; replacement: nearest neighbours: no other, times s
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const h Int)
+(declare-const j Int)
+(declare-const s Int)
+(declare-const t Int)
+(declare-const t2 Int)
+(declare-const w Int)
+(assert (= (- t t2) (* s w)))
+(assert (<= 0 (- t (- (- h 1) j))))
+(assert (< (- t (- (- h 1) j)) s))
+(assert (<= 0 (- t2 (- (- h 1) j))))
+(assert (< (- t2 (- (- h 1) j)) s))
+; the goal, negated
+(assert (not (< (* s w) s)))
+(check-sat)
+(exit)

@@ -1,0 +1,12 @@
+; replacement: nearest neighbours: no other: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const s Int)
+(declare-const w Int)
+(assert (<= 1 s))
+(assert (< (* s w) s))
+(assert (< (- 0 s) (* s w)))
+(assert (and (<= (- 9) s) (<= s 9)))
+(assert (and (<= (- 9) w) (<= w 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,13 @@
+; representation-power: the threshold: sufficient: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const N Int)
+(declare-const m Int)
+(declare-const y Int)
+(assert (<= 1 N))
+(assert (< (* m N) (* y N)))
+(assert (and (<= (- 9) N) (<= N 9)))
+(assert (and (<= (- 9) m) (<= m 9)))
+(assert (and (<= (- 9) y) (<= y 9)))
+(check-sat)
+(exit)

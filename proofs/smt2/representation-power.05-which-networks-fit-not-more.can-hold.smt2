@@ -1,0 +1,11 @@
+; representation-power: which networks fit: not more: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const r Int)
+(declare-const x Int)
+(assert (<= 2 r))
+(assert (<= 0 (* r x)))
+(assert (and (<= (- 9) r) (<= r 9)))
+(assert (and (<= (- 9) x) (<= x 9)))
+(check-sat)
+(exit)

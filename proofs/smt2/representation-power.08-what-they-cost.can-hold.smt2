@@ -1,0 +1,12 @@
+; representation-power: what they cost: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const n Int)
+(declare-const n2 Int)
+(declare-const r Int)
+(assert (= n (* r n2)))
+(assert (and (<= (- 9) n) (<= n 9)))
+(assert (and (<= (- 9) n2) (<= n2 9)))
+(assert (and (<= (- 9) r) (<= r 9)))
+(check-sat)
+(exit)

@@ -1,0 +1,18 @@
+; representation-power: phase 0: the next sample, times r
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const b Int)
+(declare-const p Int)
+(declare-const q Int)
+(declare-const q2 Int)
+(declare-const r Int)
+(declare-const z Int)
+(assert (= p (* r q)))
+(assert (= (+ p 1) (+ (* r q2) b)))
+(assert (<= 0 b))
+(assert (< b r))
+(assert (= z (- q2 q)))
+; the goal, negated
+(assert (not (= (* r z) (- 1 b))))
+(check-sat)
+(exit)

@@ -1,0 +1,13 @@
+; representation-power: phase 0: the next sample has another phase: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const b Int)
+(declare-const r Int)
+(declare-const z Int)
+(assert (= z 0))
+(assert (= (* r z) (- 1 b)))
+(assert (and (<= (- 9) b) (<= b 9)))
+(assert (and (<= (- 9) r) (<= r 9)))
+(assert (and (<= (- 9) z) (<= z 9)))
+(check-sat)
+(exit)

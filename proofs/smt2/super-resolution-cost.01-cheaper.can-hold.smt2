@@ -1,0 +1,11 @@
+; super-resolution-cost: cheaper: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const R Int)
+(declare-const S Int)
+(assert (<= 2 R))
+(assert (<= 1 S))
+(assert (and (<= (- 9) R) (<= R 9)))
+(assert (and (<= (- 9) S) (<= S 9)))
+(check-sat)
+(exit)

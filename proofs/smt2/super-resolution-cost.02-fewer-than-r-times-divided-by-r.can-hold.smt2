@@ -1,0 +1,11 @@
+; super-resolution-cost: fewer than R times, divided by R: the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const R Int)
+(declare-const t Int)
+(assert (<= 2 R))
+(assert (<= 1 t))
+(assert (and (<= (- 9) R) (<= R 9)))
+(assert (and (<= (- 9) t) (<= t 9)))
+(check-sat)
+(exit)
