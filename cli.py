@@ -178,3 +178,25 @@ def prove(
     from symconv.app.prove import prove as run
 
     return run(names or [], everything=everything, as_json=as_json, as_format=as_format.value)
+
+
+@app.command(short_help="Print a proof report.")
+def report(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME|FILE]...",
+            help="Theorems, numbers of claims or groups; files written by --json or --certificate. None is the whole corpus.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="FILE.md, FILE.html or FILE.pdf.", show_default=False)
+    ] = ...,  # type: ignore[assignment]
+    everything: Annotated[bool, typer.Option("--all", help="All theorems, beside the files named.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> int:
+    """Print theorems and saved verdicts as one file: statements, proofs, figures, false twins, and how to check it again."""
+    from symconv.app.report import print_report as run
+
+    return run(what or [], output, everything=everything, force=force)

@@ -48,8 +48,8 @@ def digest(record: dict[str, Any]) -> str:
     return hashlib.sha256(canonical(record).encode()).hexdigest()
 
 
-def write_atomically(path: Path, text: str, *, force: bool = False) -> None:
-    """Writes a file in one step; nothing is left behind on failure.
+def write_atomically(path: Path, text: str | bytes, *, force: bool = False) -> None:
+    """Writes a file in one step, text as UTF-8; nothing is left behind on failure.
 
     Raises:
         CertificateError: the file exists (without `force`), or cannot be written.
@@ -59,8 +59,8 @@ def write_atomically(path: Path, text: str, *, force: bool = False) -> None:
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent or Path("."), prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(text.encode() if isinstance(text, str) else text)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:

@@ -18,7 +18,11 @@ from typing import Any
 
 import symconv
 from symconv.errors import InternalError
-from symconv.report.page import Fact, Facts, Lines, Page, Prose, Section, Table, Tone
+from symconv.report.page import Fact, Facts, Page, Prose, Section, Table, Tone
+from symconv.report.printed.appendix import versions
+from symconv.report.printed.as_text import characters
+from symconv.report.printed.mathematics import from_term
+from symconv.report.printed.prose import paragraphs
 
 SCHEMA = "symconv.prove/1"
 NAME = "symconv._proofs"
@@ -63,7 +67,7 @@ def prove_page(theorems: Sequence[Any], results: Mapping[str, Any]) -> Page:
     if len(theorems) == 1:
         return _one(theorems[0], results[theorems[0].name], tone)
     rows = tuple(_row(item, results[item.name]) for item in theorems)
-    sections = [Section("", (Table(("theorem", "status", "backends", "twins", "seconds", "scope"), rows, frozenset({4})),))]
+    sections = [Section("", (Table(("theorem", "status", "backends", "false twins", "seconds", "scope"), rows, frozenset({4})),))]
     problems = tuple(
         (item.name, check.backend, check.part, check.detail) for item in theorems for check in results[item.name].checks if _failed(check)
     )
@@ -88,11 +92,11 @@ def _one(theorem: Any, result: Any, tone: Tone) -> Page:
     facts = Facts((Fact("claims", _numbers(theorem)), Fact("scope", theorem.scope), Fact("source", theorem.source)))
     parts = [
         Section("", (facts,)),
-        Section("Statement", (Lines(theorem.statement),)),
-        Section("Proof", (Lines(theorem.proof),)),
+        Section("Statement", _paragraphs(theorem.statement)),
+        Section("Proof", _paragraphs(theorem.proof)),
     ]
     if theorem.hypotheses:
-        rows = tuple((str(item.formula), item.why) for item in theorem.hypotheses)
+        rows = tuple((characters(from_term(item.formula)), item.why) for item in theorem.hypotheses)
         parts.append(Section("Hypotheses", (Table(("formula", "why it is needed"), rows),)))
     checks = tuple(
         (check.backend, check.part, check.outcome.value, check.detail, f"{check.seconds:.2f}")
@@ -106,8 +110,12 @@ def _one(theorem: Any, result: Any, tone: Tone) -> Page:
         bent = Facts((Fact("bent statement", twin.bend), Fact("counterexample", told)))
         parts.append(Section(f"False twin: {twin.name}", (bent,)))
     if theorem.corrections:
-        parts.append(Section("Corrections", (Lines(theorem.corrections),)))
+        parts.append(Section("Corrections", _paragraphs(theorem.corrections)))
     return Page(f"{_status(result)}: {theorem.title}", tone, tuple(parts))
+
+
+def _paragraphs(lines: Sequence[str]) -> tuple[Prose, ...]:
+    return tuple(map(Prose, paragraphs(lines)))
 
 
 def _replayed(example: Any) -> str:
@@ -119,6 +127,7 @@ def prove_record(theorems: Sequence[Any], results: Mapping[str, Any]) -> dict[st
     ran = [_status(results[item.name]) for item in theorems if item.name in results]
     return {
         "schema": SCHEMA,
+        "versions": versions(),
         "outcome": None if not ran else "proved" if all(status == "proved" for status in ran) else "failed",
         "theorems": [_record(item, results.get(item.name)) for item in theorems],
     }
