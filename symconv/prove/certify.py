@@ -12,6 +12,7 @@ from typing import Any
 from symconv.certificate.encode import FORMAT, layer_record, rational
 from symconv.errors import InternalError
 from symconv.layers import Layer, Weights
+from symconv.layers.base import LIMIT
 from symconv.prove.blocks import BlockResult, Functional
 from symconv.prove.linear import Reshuffle
 from symconv.prove.stage import PartResult, StageResult
@@ -95,14 +96,26 @@ def accept(record: dict[str, Any]) -> bool:
     Raises:
         InternalError: it was rejected, which is a bug in the engine or in the checker.
     """
-    from symconv.checker import check_certificate
+    from symconv.checker import Malformed, check_certificate
 
-    result = check_certificate(record)
+    try:
+        result = check_certificate(record)
+    except Malformed:
+        if _largest(record) > LIMIT:  # a dimension, say, of 2**40 by 2**40 channels
+            return False
+        raise
     if not result.accepted and result.reason == TOO_LARGE:
         return False
     if not result.accepted:
         raise InternalError(f"the independent checker rejects symconv's own certificate at {result.place}: {result.reason}")
     return True
+
+
+def _largest(value: Any) -> int:
+    """The largest magnitude of an integer in a record."""
+    if isinstance(value, (dict, list)):
+        return max(map(_largest, value.values() if isinstance(value, dict) else value), default=0)
+    return abs(value) if isinstance(value, int) else 0
 
 
 WEIGHTS_FORMAT = "symconv.weights/1"

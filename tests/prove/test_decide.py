@@ -237,3 +237,9 @@ def test_interior_of_mixed_parts() -> None:
     assert verdict.trust == "certified" and verdict.interior_relation == "right_in_left"
     flat = symconv.check("DepthToSpace(2) >> Conv1d(3,2,1) >> ZeroPad1d(1)", "PixelShuffle(2) >> Conv1d(3,2,1) >> ZeroPad1d(1)")
     assert flat.trust == "certified"
+
+
+def test_a_dimension_beyond_the_format_leaves_the_checker_out() -> None:
+    layer = f"ConvTranspose1d({2**40}, {2**40}, 3, stride=2)"
+    verdict = decide(parse(layer), parse(layer))
+    assert (verdict.relation.value, verdict.trust and verdict.trust.value) == ("equal", "solver")
