@@ -19,15 +19,12 @@ MOST_AXES = 3
 
 
 def read_layer(argument: str) -> Layer | WeightedNetwork:
-    """The chain that a layer argument names: an expression, or a reference `package.module:attribute` with weights.
+    """The chain that a layer argument names: an expression, `package.module:attribute`, `model.onnx` or `model.onnx::node`.
 
     Raises:
         ExpressionError: an expression that does not parse.
-        ModelError: a reference that does not load.
-        UsageError: an ONNX file.
+        ModelError: a reference or a file that does not load.
     """
-    if argument.endswith(".onnx") or ".onnx::" in argument:
-        raise UsageError(f"`{_shown(argument)}`: ONNX files are not read yet. Give an expression or package.module:attribute.")
     return as_network(argument)
 
 

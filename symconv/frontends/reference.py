@@ -1,6 +1,7 @@
 """References `package.module:attribute` to modules in Python code.
 
-Owns: `is_reference`; `load`: importing, walking to the attribute, calling it where it makes a module; one-line causes for all that fails.
+Owns: `is_reference`; `load`, `load_module`: importing, walking to the attribute, calling it where it makes a
+module; one-line causes for all that fails.
 Must not know: torch (it is imported only once a reference has to be read).
 """
 
@@ -23,14 +24,26 @@ def is_reference(text: str) -> bool:
 
 
 def load(reference: str) -> WeightedNetwork:
-    """The layers of the module that a reference names.
+    """The layers of the module that a reference names (see `load_module`).
+
+    Raises:
+        ModelError: the reference cannot be imported, found or called, or what it gives is not read as layers.
+    """
+    module = load_module(reference)
+    from symconv.frontends.torch_modules import from_module
+
+    return from_module(module, reference.strip())
+
+
+def load_module(reference: str) -> Any:
+    """The nn.Module that a reference names.
 
     Args:
         reference: `package.module:attribute`, importable from the current folder; the attribute may have dots, and is an
             nn.Module or something that returns one when called without arguments.
 
     Raises:
-        ModelError: the reference cannot be imported, found or called, or what it gives is not read as layers.
+        ModelError: the reference cannot be imported, found or called, or what it gives is no nn.Module.
     """
     reference = reference.strip()
     module_name, _, attribute = reference.partition(":")
@@ -40,12 +53,12 @@ def load(reference: str) -> WeightedNetwork:
         found = _walk(reference, _import(reference, module_name), attribute)
         if "torch" not in sys.modules and not callable(found):  # a module cannot exist where torch was never imported
             raise ModelError(f"`{reference}` must be an nn.Module or make one; found {type(found).__name__}.")
-        from symconv.frontends.torch_modules import from_module, is_module
+        from symconv.frontends.torch_modules import is_module
 
         module = found if is_module(found) else _made(reference, found)
     if not is_module(module):
         raise ModelError(f"`{reference}` must return an nn.Module; found {type(module).__name__}.")
-    return from_module(module, reference)
+    return module
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Instances of torch.nn modules as layers with their effective weights.
 
-Owns: `from_module`; what is refused because its output could not be told from its class and attributes.
+Owns: `from_module`, `layer_of`, `effective`, `register`; what is refused because its output could not be told from its class and
+attributes.
 Must not know: expressions, references, decisions.
 
 The meaning is always that of evaluation mode, whatever `module.training` says: Dropout is the identity, BatchNorm uses its
@@ -65,14 +66,17 @@ class _Site:
 
     module: Any
     path: str
+    bare: bool = False  # whether the values of parameters are left out
 
     def fail(self, message: str) -> NoReturn:
         """Raises ModelError about this module."""
         raise ModelError(f"`{self.path}` ({type(self.module).__name__}) {message}") from None
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """The effective parameter or buffer `name` as an exact float64 copy."""
-        tensor = self._effective(name)
+        """The effective parameter or buffer `name` as an exact float64 copy; nothing where values are left out."""
+        if self.bare:
+            return np.zeros(0)
+        tensor = self.effective(name)
         label = f"`{self.path}.{name}`"
         _check_tensor(label, tensor)
         if tuple(tensor.shape) != shape:
@@ -83,7 +87,7 @@ class _Site:
             raise ModelError(f"{label} must be finite; found {array[place]} at {place}.")
         return array
 
-    def _effective(self, name: str) -> Any:
+    def effective(self, name: str) -> Any:
         """The tensor that a forward pass would use: hooks and parametrizations applied."""
         try:
             with torch.no_grad(), _evaluating(self.module):
@@ -127,11 +131,44 @@ def from_module(module: nn.Module, source: str = "") -> WeightedNetwork:
     return WeightedNetwork(Sequential(tuple(layer for layer, _ in parts)), tuple(weights for _, weights in parts), source)
 
 
+def layer_of(module: nn.Module, path: str = "module") -> Layer:
+    """What one module is, whatever its parameters hold (they may be on the meta device); refusals are those of `from_module`.
+
+    Raises:
+        ModelError: as `from_module`, but for the values; or the module is a chain.
+    """
+    site = _Site(module, path, bare=True)
+    base = _base(site)
+    _check_untouched(site, base)
+    if base in _CHAINS:
+        site.fail("is a chain of layers; name one of them.")
+    return _read(site)[0]
+
+
+def effective(module: nn.Module, name: str, path: str = "module") -> torch.Tensor:
+    """The parameter `name` as a forward pass in evaluation mode would use it: hooks and parametrizations applied."""
+    tensor: torch.Tensor = _Site(module, path).effective(name)
+    return tensor
+
+
+def register(base: type, reader: Callable[[Any], Layer] | None) -> None:
+    """Makes a class of symconv's own known: what layer an instance is, or (None) that it is a chain of its children."""
+    if reader is None:
+        _CHAINS.add(base)
+        return
+    given = reader
+    _OWN[base] = lambda site: (given(site.module), None)
+
+
+_CHAINS: set[type] = {nn.Sequential}
+_OWN: dict[type, Reader] = {}
+
+
 def _leaves(site: _Site, depth: int = 0) -> Iterator[_Site]:
     """The members of nested Sequentials, each checked to be what its class says."""
     base = _base(site)
     _check_untouched(site, base)
-    if base is not nn.Sequential:
+    if base not in _CHAINS:
         yield site
         return
     if depth > MAX_NESTING:
@@ -142,7 +179,8 @@ def _leaves(site: _Site, depth: int = 0) -> Iterator[_Site]:
 
 def _read(site: _Site) -> Read:
     try:
-        return _readers()[_base(site)](site)
+        base = _base(site)
+        return (_OWN.get(base) or _readers()[base])(site)
     except (LayerError, TypeError, AttributeError) as error:
         site.fail(f"is no layer that PyTorch allows: {error}")
 
@@ -152,7 +190,7 @@ def _base(site: _Site) -> type:
     if isinstance(site.module, nn.modules.lazy.LazyModuleMixin):
         site.fail("is not initialised; run it once, so that it knows its channels.")
     for base in type(site.module).__mro__:
-        if base is nn.Sequential or base in _readers():
+        if base in _CHAINS or base in _OWN or base in _readers():
             return base
     site.fail("is not a layer that symconv knows. Name one of its layers, or a Sequential of them.")
 

@@ -39,11 +39,13 @@ class WeightedNetwork:
         layer: the chain, flat.
         weights: one entry a member of the chain; None where the layer has no parameters.
         source: where it came from, for messages, e.g. "my.module:net".
+        channels: input channels, where it is known from elsewhere than its layers (a node of a model); else None.
     """
 
     layer: Sequential
     weights: tuple[Weights | None, ...]
     source: str = ""
+    channels: int | None = None
 
     @property
     def members(self) -> tuple[Layer, ...]:

@@ -1,0 +1,260 @@
+"""A module of any structure as a graph of operations, for comparison with another.
+
+Owns: `dataflow`.
+Must not know: what modules of torch.nn mean as layers (`torch_modules` does), how graphs are compared.
+
+The forward pass is traced with symbols (torch.fx), so it may not branch on values or extents. Modules of torch.nn are
+operations; those of other classes are followed into what they call. The meaning is that of evaluation mode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from symconv.errors import ModelError
+from symconv.frontends.torch_modules import from_module
+from symconv.layers import WeightedNetwork
+from symconv.prove.graphs.dataflow import Constant, Dataflow, Declared, Operation, Stretch
+
+PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device, torch.memory_format, torch.layout)
+FRESH = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.BatchNorm1d, nn.BatchNorm2d,
+         nn.BatchNorm3d, nn.Linear, nn.GroupNorm, nn.InstanceNorm2d, nn.LayerNorm)  # fmt: skip
+"""Modules whose output shares no memory with anything, so that working in place on it is seen by nobody else."""
+CASUAL = frozenset({"training", "_is_full_backward_hook", "_non_persistent_buffers_set", "call_super_init"})
+RANDOM = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"})
+IN_PLACE = frozenset({"setitem", "iadd", "isub", "imul", "itruediv"})
+WITH_FLAG = frozenset({"relu", "leaky_relu", "elu", "hardtanh", "silu"})
+"""Functions that take `inplace` as an argument."""
+MAKING = frozenset({"add", "mul", "sub", "cat", "matmul", "conv1d", "conv2d", "conv3d", "batch_norm", "linear"})
+"""Functions whose result shares no memory with anything."""
+RANDOM_STARTS = ("rand", "normal", "bernoulli", "multinomial", "poisson")
+COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum"})
+GROWTH = {"add": "sum", "sub": "sum"} | dict.fromkeys(("cat", "maximum", "minimum"), "max")
+GROWTH |= dict.fromkeys(("flatten", "view", "reshape", "permute", "transpose"), "first")
+POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.Flatten, nn.AdaptiveAvgPool2d)
+
+
+def dataflow(module: nn.Module, source: str) -> Dataflow:
+    """The graph of a module in evaluation mode; the module itself is left as it was.
+
+    Raises:
+        ModelError: it cannot be traced, or does something whose meaning depends on more than values.
+    """
+    training = [part for part in module.modules() if part.training]
+    for part in training:
+        part.training = False
+    try:
+        traced = fx.Tracer().trace(module)
+    except Exception as error:
+        cause = str(error).split("\n")[0][:160]
+        raise ModelError(
+            f"`{source}` cannot be traced as a graph: {type(error).__name__}: {cause}. Export both models to ONNX and compare the files."
+        ) from None
+    finally:
+        for part in training:
+            part.training = True
+    return _Builder(module, traced, source).graph()
+
+
+class _Builder:
+    """One traced module on its way."""
+
+    def __init__(self, module: nn.Module, traced: fx.Graph, source: str) -> None:
+        self.module, self.traced, self.source = module, traced, source
+        self.constants: dict[str, Constant] = {}
+        self.outputs: tuple[str, ...] = ()
+        self.inputs: dict[str, Declared] = {}
+
+    def graph(self) -> Dataflow:
+        operations = []
+        for node in self.traced.nodes:
+            if node.op == "placeholder":
+                if not node.users and node.args:
+                    continue  # an argument with a default that is not used
+                self.inputs[node.name] = Declared("tensor", None)
+            elif node.op == "output":
+                self.outputs = tuple(item.name for item in _nodes(node.args[0]))
+            elif node.op == "get_attr":
+                self.constants[node.name] = _held(_attribute(self.module, str(node.target)))
+            else:
+                operations.append(self._operation(node))
+        if not self.outputs:
+            raise ModelError(f"`{self.source}` returns no tensor.")
+        self.inputs = {name: self._declared(name, operations) for name in self.inputs}
+        note = "modules are compared in evaluation mode, in which they are traced with symbols"
+        return Dataflow(self.source, tuple(operations), self.inputs, self.outputs, self.constants, (note,))
+
+    def _declared(self, name: str, operations: list[Operation]) -> Declared:
+        """What the first layer that takes an input says of it."""
+        for operation in operations:
+            stretch = operation.stretch
+            if stretch is not None and stretch.source == name and stretch.channels and stretch.axes:
+                return Declared("tensor", (None, stretch.channels, *(None,) * stretch.axes))
+        return Declared("tensor", None)
+
+    def _operation(self, node: fx.Node) -> Operation:
+        self._check_in_place(node)
+        if node.op == "call_module":
+            return self._module(node, self.module.get_submodule(str(node.target)))
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+        where = "" if isinstance(node.target, str) else getattr(node.target, "__module__", "") or ""
+        inputs = tuple(item.name for item in _nodes((node.args, node.kwargs)))
+        key = (node.op, where, name, _frozen(node.args), _frozen(node.kwargs))
+        short = name.strip("_").removeprefix("i") if name in ("iadd", "imul", "isub") else name.strip("_")
+        commutative = short in COMMUTATIVE and len(node.args) == 2 and not node.kwargs and len(inputs) == 2
+        attributes = {f"argument {k}": arg for k, arg in enumerate(node.args) if isinstance(arg, PLAIN)}
+        attributes |= {k: arg for k, arg in node.kwargs.items() if isinstance(arg, PLAIN)}
+        return Operation(
+            node.name, short, key, inputs, (node.name,), commutative, _draws(node, name), None, attributes, GROWTH.get(short, "")
+        )
+
+    def _module(self, node: fx.Node, module: nn.Module) -> Operation:
+        inputs = tuple(item.name for item in _nodes((node.args, node.kwargs)))
+        label = str(node.target)
+        if len(inputs) == 1 and not node.kwargs:
+            try:
+                network = from_module(module, label)
+            except ModelError:
+                pass
+            else:
+                return self._layers(label, type(module).__name__, inputs[0], node.name, network)
+        if type(module).__module__.split(".")[0] != "torch" or _hooked(module):
+            raise ModelError(
+                f"`{label}` ({type(module).__name__}) is changed by hooks or another class, so its class does not say what it does."
+            )
+        held, settings = [], []
+        for name, tensor in sorted((*module.named_parameters(), *module.named_buffers())):
+            self.constants[f"{label}.{name}"] = _held(tensor)
+            held.append(f"{label}.{name}")
+            settings.append(name)
+        plain = {name: value for name, value in vars(module).items() if not name.startswith("_") and name not in CASUAL}
+        key = ("module", type(module).__name__, tuple(settings), _frozen(plain), _frozen(node.args), _frozen(node.kwargs))
+        growth = "first" if isinstance(module, POOLS) else ""
+        return Operation(label, type(module).__name__, key, (*inputs, *held), (node.name,), False, "", None, plain, growth)
+
+    def _layers(self, label: str, op: str, source: str, result: str, network: WeightedNetwork) -> Operation:
+        layers = network.members
+        digests = tuple(
+            None if own is None else tuple(_digest(getattr(own, name)) for name in ("kernel", "bias", "mean", "variance"))
+            for own in network.weights
+        )
+        channels = next((layer.channels[0] for layer in layers[:1] if layer.channels is not None), None)
+        axes = next((layer.axes for layer in layers if layer.axes is not None), None)
+        held = [digest for digest in digests if digest is not None]
+        key = (layers, held[0] if held else (None,) * 4, "", None) if len(held) < 2 else (layers, digests)
+        stretch = Stretch(layers, axes, source, result, key, lambda: network.weights, channels)
+        return Operation(label, op, ("layers", stretch.key), (source,), (result,), stretch=stretch)
+
+    def _check_in_place(self, node: fx.Node) -> None:
+        """Refuses writing into a value that something else may still read: a graph of values would not show it."""
+        if not self._writes(node):
+            return
+        target = next(iter(_nodes(node.args)), None)
+        if target is None:
+            return
+        made = self.module.get_submodule(str(target.target)) if target.op == "call_module" else None
+        name = getattr(target.target, "__name__", "") if target.op == "call_function" else ""
+        is_fresh = isinstance(made, FRESH) or name in MAKING
+        if not is_fresh or len(target.users) > 1:
+            raise ModelError(
+                f"`{self.source}`: `{node.name}` works in place on `{target.name}`, which may be read elsewhere. "
+                "Use the form that is not in place, or export both models to ONNX."
+            )
+
+    def _writes(self, node: fx.Node) -> bool:
+        if node.op == "call_module":
+            return bool(getattr(self.module.get_submodule(str(node.target)), "inplace", False))
+        if node.kwargs.get("inplace") or "out" in node.kwargs:
+            return True
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        if node.op == "call_function" and any(item is True for item in node.args) and name in WITH_FLAG:
+            return True
+        return name in IN_PLACE or (name.endswith("_") and not name.endswith("__"))
+
+
+def _nodes(value: Any) -> Iterator[fx.Node]:
+    """The values in nested arguments, in order."""
+    if isinstance(value, fx.Node):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _nodes(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _nodes(item)
+    elif isinstance(value, slice):
+        yield from _nodes((value.start, value.stop, value.step))
+
+
+def _frozen(value: Any) -> Hashable:
+    """Arguments as a key: values by their place, everything else by what it is.
+
+    Raises:
+        ModelError: an argument is an object whose meaning is not known.
+    """
+    if isinstance(value, fx.Node):
+        return ("value",)
+    if isinstance(value, float):
+        return ("float", value.hex())
+    if isinstance(value, PLAIN):
+        return (type(value).__name__, str(value))
+    if isinstance(value, dict):
+        return ("dict", *((str(key), _frozen(value[key])) for key in sorted(value, key=str)))
+    if isinstance(value, (tuple, list, torch.Size)):
+        return ("list", *map(_frozen, value))
+    if isinstance(value, slice):
+        return ("slice", _frozen(value.start), _frozen(value.stop), _frozen(value.step))
+    if value is Ellipsis:
+        return ("...",)
+    raise ModelError(f"an argument of type {type(value).__name__} is not understood. Export both models to ONNX and compare the files.")
+
+
+def _draws(node: fx.Node, name: str) -> str:
+    plain = name.strip("_")
+    if plain in RANDOM:
+        is_training = node.kwargs.get("training", node.args[2] if len(node.args) > 2 else plain != "rrelu")
+        return "" if is_training is False else f"`{plain}` draws random numbers"
+    return f"`{plain}` draws random numbers" if plain.startswith(RANDOM_STARTS) else ""
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks) or "forward" in vars(module)
+
+
+def _attribute(module: nn.Module, path: str) -> Any:
+    found: Any = module
+    for name in path.split("."):
+        found = getattr(found, name)
+    if not isinstance(found, torch.Tensor):
+        raise ModelError(f"`{path}` is used as a value, but is no tensor.")
+    return found
+
+
+def _held(tensor: torch.Tensor) -> Constant:
+    if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
+        raise ModelError("a parameter or buffer is on the meta device, sparse or quantized. Load or convert it first.")
+    whole = tensor.detach().cpu().resolve_neg().resolve_conj().contiguous()
+    raw = whole.reshape(-1).view(torch.uint8) if whole.numel() else whole
+    digest = hashlib.sha256(memoryview(raw.numpy())).hexdigest()
+    shape = tuple(tensor.shape)
+    return Constant(shape, f"{tensor.dtype} {shape} {digest}", lambda: _array(whole))
+
+
+def _array(tensor: torch.Tensor) -> Any:
+    return tensor.to(torch.float64).numpy() if tensor.is_floating_point() else tensor.numpy()
+
+
+def _digest(array: Any) -> str | None:
+    """As the ONNX front end has it: of float32 where that holds the values."""
+    if array is None:
+        return None
+    with np.errstate(over="ignore"):
+        small = array.astype("<f4")
+    kind, held = ("FLOAT", small) if np.array_equal(small, array) else ("DOUBLE", array)
+    return f"{kind} {array.shape} {hashlib.sha256(np.ascontiguousarray(held).tobytes()).hexdigest()}"
