@@ -11,11 +11,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 export PYTHONUTF8 := 1
 
-.PHONY: help demo test lint rocq bench gpu docs package clean
+.PHONY: help demo test lint rocq bench experiment gpu docs package clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 # torch comes first and by its exact version: a later resolution then finds it in place and looks for no other build.
 $(STAMP): pyproject.toml constraints.txt
@@ -50,6 +50,11 @@ rocq:  ## compile the Rocq proofs and print what they assume (needs coqc: Debian
 bench: $(STAMP)  ## benchmarks; figures in build/bench.json
 	@mkdir -p build
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-sort=name --benchmark-json=build/bench.json
+
+experiment: $(STAMP)  ## LR against HR networks on images, closed forms and training; goes on where it was stopped
+	@mkdir -p build
+	$(BIN)/python -m symconv power --part all --state build/experiment -o build/representation-power.json --page build/representation-power.md --force
+	$(BIN)/python -m symconv power --results build/representation-power.json --against docs/evidence/representation-power.json
 
 gpu: $(STAMP)  ## the tests that need a CUDA device (they skip, and say so, where there is none)
 	@mkdir -p build

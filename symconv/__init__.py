@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symconv.api import Verdict, Verification, check, convert, verify
+    from symconv.api import Verdict, Verification, check, convert, diff, embed, icnr_, project, to_module, verify
 
-__all__ = ["Verdict", "Verification", "check", "convert", "verify"]
+__all__ = ["Verdict", "Verification", "check", "convert", "diff", "embed", "icnr_", "project", "to_module", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -132,7 +132,7 @@ def polyphase(layers: tuple[Layer, ...], in_channels: int, axes: int) -> Polypha
     z = shift_symbols(axes)
     components: dict[tuple[Index, Index], list[sympy.Expr]] = {}
     for output in indices((channels[-1], *up)):
-        for (a, *i), form in _interior_row(chain, channels, output).items():
+        for (a, *i), form in interior_row(chain, channels, output).items():
             rho = tuple(at % period for at, period in zip(i, down, strict=True))
             power = [shift ** (at // period) for shift, at, period in zip(z, i, down, strict=True)]
             components.setdefault((output, (a, *rho)), []).append(sympy.Mul(expression(form), *power))
@@ -140,7 +140,7 @@ def polyphase(layers: tuple[Layer, ...], in_channels: int, axes: int) -> Polypha
     return Polyphase(up, down, in_channels, channels[-1], {key: value for key, value in sums.items() if value != 0})
 
 
-def _interior_row(chain: tuple[Layer, ...], channels: tuple[int, ...], output: Index) -> Row:
+def interior_row(chain: tuple[Layer, ...], channels: tuple[int, ...], output: Index) -> Row:
     """Every input sample that one output sample sees, with its coefficient: the chain unrolled from its end."""
     row: Row = {output: {None: 1}}
     for layer, count in reversed(list(zip(chain, channels, strict=False))):

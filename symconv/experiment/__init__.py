@@ -1,0 +1,1 @@
+"""Low-resolution against high-resolution networks, measured on real images: a client of everything that proves and converts."""
