@@ -18,6 +18,8 @@ from symconv.errors import CertificateError, UsageError
 from symconv.report.corpus import SCHEMA, package
 from symconv.report.page import Fact, Facts, Page, Section, Tone
 from symconv.report.printed.document import Mark
+from symconv.report.printed.measured import SCHEMA as MEASURED
+from symconv.report.printed.measured import Measured
 from symconv.report.printed.record import Found, SavedVerdict, Standing, fresh, read_theorems, read_verdict, status
 from symconv.report.printed.report import FORMATS, headline, report, write
 
@@ -27,18 +29,19 @@ FAILED, OPEN, REJECTED = 1, 3, 4
 
 @attrs.frozen
 class _Asked:
-    """What the report is about: theorems by name, results read from files, saved verdicts."""
+    """What the report is about: theorems by name, results read from files, saved verdicts, measurements."""
 
     names: tuple[str, ...]
     results: Mapping[str, Found]
     saved: tuple[SavedVerdict, ...]
+    measured: tuple[Measured, ...]
 
 
 def print_report(what: Sequence[str], output: Path, *, everything: bool, force: bool, processes: int = PROCESSES) -> int:
     """Writes the report.
 
     Args:
-        what: theorems, numbers of claims or groups; files that --json or --certificate wrote. Nothing is the whole corpus.
+        what: theorems, numbers of claims or groups; files that --json, --certificate or `power` wrote. Nothing is the whole corpus.
         output: FILE.md, FILE.html or FILE.pdf.
         everything: the whole corpus, beside what is named.
         force: whether an existing file is overwritten.
@@ -64,7 +67,7 @@ def print_report(what: Sequence[str], output: Path, *, everything: bool, force: 
     if missing:
         results |= {name: fresh(result) for name, result in run(missing, processes=processes).items()}
     theorems = [package().load(name) for name in asked.names]
-    document = write(report(theorems, results, asked.saved), suffix)
+    document = write(report(theorems, results, asked.saved, asked.measured), suffix)
     write_atomically(path, document, force=force)
     _tell(theorems, results, asked.saved, path)
     return _exit_code(theorems, results, asked.saved)
@@ -75,18 +78,21 @@ def _asked(what: Sequence[str], *, everything: bool) -> _Asked:
     named = [text for text in what if not _is_file(text)]
     known = {name: package().load(name) for name in package().NAMES} if files or everything or not what else {}
     results: dict[str, Found] = {}
-    saved = []
+    saved: list[SavedVerdict] = []
+    measured: list[Measured] = []
     for text in files:
         path = Path(text)
         record = _record(path)
         if record.get("schema") == SCHEMA:
             results |= read_theorems(path, record, known)
+        elif record.get("schema") == MEASURED:
+            measured.append(Measured(path.name, record))
         else:
             saved.append(read_verdict(path, record))
     names = set(results)
     if named or everything or not what:
         names |= set(chosen(named, everything=everything))
-    return _Asked(tuple(name for name in package().NAMES if name in names), results, tuple(saved))
+    return _Asked(tuple(name for name in package().NAMES if name in names), results, tuple(saved), tuple(measured))
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -126,7 +132,7 @@ def _exit_code(theorems: Sequence[Any], results: Mapping[str, Found], saved: Seq
 def _tell(theorems: Sequence[Any], results: Mapping[str, Found], saved: Sequence[SavedVerdict], path: Path) -> None:
     from symconv.report.terminal import console, print_page
 
-    line, mark = headline(theorems, results, saved)
+    line, mark = headline(theorems, results, saved) if theorems or saved else ("measured, not proved", Mark.PLAIN)
     rows = [Fact("report", str(path))]
     rows += [Fact(item.name, f"{item.standing.value}: {item.why}" if item.why else item.standing.value) for item in saved]
     left = sorted(

@@ -368,3 +368,14 @@ def test_the_whole_corpus(tmp_path):
         assert len(boxes) > 10_000
         margin = 70.8 - 4  # a comma may hang over the edge
         assert all(margin <= left and right <= 595.3 - margin and top >= 20 and bottom <= 822 for left, top, right, bottom in boxes)
+
+
+def test_measured_results_are_a_chapter_that_claims_no_proof(tmp_path: Path) -> None:
+    results = Path(__file__).parents[2] / "docs" / "evidence" / "representation-power.json"
+    texts = []
+    for form in ("md", "html"):
+        output = tmp_path / f"power.{form}"
+        assert main(["report", str(results), "-o", str(output)]) == 0
+        texts.append(output.read_text(encoding="utf-8"))
+    assert "Nothing in this chapter is a proof" in texts[0] and "What it rests on" not in texts[0]
+    assert texts[1].count("data:image/svg+xml") >= 1 and "http://" not in texts[1].replace("http://www.w3.org", "")

@@ -10,6 +10,7 @@ from typing import Any
 
 from symconv.report.printed.appendix import appendix, versions
 from symconv.report.printed.document import Block, Break, Contents, Document, Heading, Mark, words
+from symconv.report.printed.measured import Measured, measured_chapters
 from symconv.report.printed.opening import answers, corrections, reading
 from symconv.report.printed.record import Found, SavedVerdict, Standing, status
 from symconv.report.printed.theorems import chapters, summary
@@ -19,27 +20,35 @@ TITLE = "Is the deconvolution layer the same as a convolutional layer?"
 FORMATS = (".md", ".html", ".pdf")
 
 
-def report(theorems: Sequence[Any], results: Mapping[str, Found], saved: Sequence[SavedVerdict]) -> Document:
+def report(
+    theorems: Sequence[Any], results: Mapping[str, Found], saved: Sequence[SavedVerdict], measured: Sequence[Measured] = ()
+) -> Document:
     """The document.
 
     Args:
         theorems: of the corpus, in the order of reading.
         results: name to what was found; a theorem without a result is reported as not run.
         saved: verdicts and certificates, already checked again.
+        measured: results of `symconv power`.
     """
     blocks: list[Block] = []
     if theorems:
         blocks += answers(theorems, results)
-    if theorems or len(saved) > 1:
+    if theorems or len(saved) + len(measured) > 1:
         blocks += [Break(), Heading(2, words("Contents")), Contents(), Break()]
     if theorems:
         blocks += [*reading(), *summary(theorems, results), *corrections(theorems), *chapters(theorems, results)]
-    blocks += [*verdict_chapters(saved), *appendix(theorems, results, saved)]
-    title = "Proofs about deconvolution and convolution layers" if theorems else "Verdicts on layers"
+    blocks += [*verdict_chapters(saved), *measured_chapters(measured)]
+    blocks += appendix(theorems, results, saved) if theorems or saved else []
+    title = "Proofs about deconvolution and convolution layers" if theorems else "Verdicts on layers" if saved else "Layers, measured"
     version = versions()["symconv"]
     maker = f"symconv {version}" if version[0].isdigit() else "symconv"
-    said = f"{maker} · on the note “{TITLE}”, arXiv 1609.07009" if theorems else f"{maker} · saved verdicts, checked again"
-    line, mark = headline(theorems, results, saved)
+    said = (
+        f"{maker} · on the note “{TITLE}”, arXiv 1609.07009"
+        if theorems
+        else f"{maker} · {'saved verdicts, checked again' if saved else 'results of symconv power'}"
+    )
+    line, mark = headline(theorems, results, saved) if theorems or saved else ("measured, not proved", Mark.PLAIN)
     return Document(title, said, line, mark, tuple(blocks))
 
 

@@ -1,6 +1,6 @@
 """Saved verdicts and certificates as chapters.
 
-Owns: `verdict_chapters`. Must not know: writers, how verdicts are found.
+Owns: `verdict_chapters`; `page_block`, a block of a page as one of a document. Must not know: writers, how verdicts are found.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from symconv.theory.relation import Claim
 
 WIDTH = 84
 """Columns of pictures in characters."""
+SHORT, LONG = 18, 60
+"""Characters of a cell that is not broken; and beyond which a column gets no wider."""
 LEFT_OUT = frozenset({"claim", "time", "certificate", "trust"})
 """Facts of a check that a file does not hold, or that are told anew here."""
 
@@ -43,7 +45,7 @@ def _chapter(item: SavedVerdict) -> list[Block]:
         assert item.checked is not None and item.certificate is not None
         page = verify_page((Checked(item.name, item.certificate, item.checked),))
         told = _page(page, Mark.PROVED, _trust(item))
-        return [*told, *(_block(block) for block in kernel_pictures(dict(item.certificate)))]
+        return [*told, *(page_block(block) for block in kernel_pictures(dict(item.certificate)))]
     question = Question(claim=Claim.EQUAL, holds=item.verdict.proves(Claim.EQUAL))
     return _page(check_page(item.verdict, question), Mark.PROVED if item.standing is Standing.ACCEPTED else Mark.PLAIN, _trust(item))
 
@@ -75,11 +77,12 @@ def _page(page: Page, mark: Mark, trust: str) -> list[Block]:
     blocks: list[Block] = [Box(words(page.headline), mark, (Labelled((("trust", words(trust)),)),))]
     for section in page.sections:
         blocks += [Heading(3, words(section.title))] if section.title else []
-        blocks += [_block(block) for block in section.blocks]
+        blocks += [page_block(block) for block in section.blocks]
     return blocks
 
 
-def _block(block: PageBlock) -> Block:
+def page_block(block: PageBlock) -> Block:
+    """A part of a page as a part of a document."""
     match block:
         case Facts(rows=rows):
             return Labelled(tuple((fact.label, _fact(fact.text, fact.is_expression)) for fact in rows if fact.label not in LEFT_OUT))
@@ -90,7 +93,13 @@ def _block(block: PageBlock) -> Block:
         case Picture():
             return Listing(tuple(picture_lines(block, WIDTH)))
         case PageTable(columns=columns, rows=rows):
-            return Table(columns, tuple(tuple(words(cell) for cell in row) for row in rows), tuple(1 for _ in columns))
+            return Table(columns, tuple(tuple(words(cell) for cell in row) for row in rows), _widths((columns, *rows)))
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> tuple[float, ...]:
+    """Columns of short cells are as wide as these; the others share the rest."""
+    longest = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return tuple(0 if length <= SHORT else min(length, LONG) for length in longest)
 
 
 def _fact(text: str, is_expression: bool) -> Text:
