@@ -118,7 +118,7 @@ def _surprises(agreement: Agreement) -> Iterator[str]:
 
 
 def surprise(case: Case) -> Iterator[str]:
-    """Where `symconv.check` answers otherwise than predicted."""
+    """Where `symconv.check` answers otherwise than predicted, and what predicts nothing."""
     verdict = check(case.left, case.right, channels=case.channels, presburger=False)
     seen = {
         "relation": verdict.relation.value,
@@ -128,6 +128,8 @@ def surprise(case: Case) -> Iterator[str]:
         "right_dimension": verdict.dimension and verdict.dimension.right,
         "intersection": verdict.dimension and verdict.dimension.intersection,
     }
+    if all(getattr(case, field) is None for field in seen):
+        yield f"{case.left} against {case.right}: nothing is predicted"
     for field, found in seen.items():
         wanted = getattr(case, field)
         if wanted is not None and found != wanted:

@@ -255,8 +255,17 @@ class Result:
 
     @property
     def outcome(self) -> Outcome:
-        """Proved if nothing failed and every part was run by some backend; which backends were not run stays visible in the checks."""
+        """Proved if nothing failed, something was proved, and every part was run by some backend; the checks say by which.
+
+        A step may be run by either solver; every other part has one backend, whatever its name.
+        """
         if any(check.outcome is Outcome.FAILED for check in self.checks):
             return Outcome.FAILED
-        ran = {(check.part) for check in self.checks if check.outcome is not Outcome.NOT_RUN}
-        return Outcome.PROVED if ran == {check.part for check in self.checks} and ran else Outcome.NOT_RUN
+        ran = {_part(check) for check in self.checks if check.outcome is not Outcome.NOT_RUN}
+        proved = any(check.outcome is Outcome.PROVED for check in self.checks)
+        return Outcome.PROVED if proved and ran == set(map(_part, self.checks)) else Outcome.NOT_RUN
+
+
+def _part(check: Check) -> tuple[str, str]:
+    """What a check is of: its part, and the kind of part, since a step and a computation may have one name."""
+    return ("solver" if check.backend in ("z3", "cvc5") else check.backend), check.part

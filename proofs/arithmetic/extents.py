@@ -29,24 +29,36 @@ UNIT = (s == 1, d == 1, EXTENT)
 PLAIN = (d == 1, EXTENT)
 
 RELATIONSHIPS = (
-    Obligation("1: no padding, unit stride", (*UNIT, p == 0), m == n - k + 1),
-    Obligation("2: padding, unit stride", UNIT, m == n - k + 2 * p + 1),
-    Obligation("3: half padding, odd kernel", (*UNIT, k == 2 * h + 1, p == h), m == n),
-    Obligation("4: full padding", (*UNIT, p == k - 1), m == n + (k - 1)),
-    Obligation("5: no padding, stride", (*PLAIN, p == 0), division(n - k, s, m - 1, z)),
-    Obligation("6: padding, stride", PLAIN, division(n + 2 * p - k, s, m - 1, z)),
-    Obligation("7: pooling", (*PLAIN, p == 0), division(n - k, s, m - 1, z), "a pooling window is a kernel without taps of its own"),
-    Obligation("8: transposed, no padding, unit stride", (*UNIT, p == 0), (_back(0, 0) == n) & (_back(0, 0) == m + (k - 1))),
-    Obligation("9: transposed, padding, unit stride", UNIT, (_back(0, p) == n) & (_back(0, p) == m + (k - 1) - 2 * p)),
-    Obligation("10: transposed, half padding", (*UNIT, k == 2 * h + 1, p == h), (_back(0, p) == n) & (_back(0, p) == m)),
-    Obligation("11: transposed, full padding", (*UNIT, p == k - 1), (_back(0, p) == n) & (_back(0, p) == m - (k - 1))),
-    Obligation("12: transposed, stride, divisible", (*PLAIN, p == 0, z == 0), (_back(0, 0) == n) & (_back(0, 0) == s * (m - 1) + k)),
+    Obligation("relationship 1: no padding, unit stride", (*UNIT, p == 0), m == n - k + 1),
+    Obligation("relationship 2: padding, unit stride", UNIT, m == n - k + 2 * p + 1),
+    Obligation("relationship 3: half padding, odd kernel", (*UNIT, k == 2 * h + 1, p == h), m == n),
+    Obligation("relationship 4: full padding", (*UNIT, p == k - 1), m == n + (k - 1)),
+    Obligation("relationship 5: no padding, stride", (*PLAIN, p == 0), division(n - k, s, m - 1, z)),
+    Obligation("relationship 6: padding, stride", PLAIN, division(n + 2 * p - k, s, m - 1, z)),
     Obligation(
-        "13: transposed, padding, stride, divisible", (*PLAIN, z == 0), (_back(0, p) == n) & (_back(0, p) == s * (m - 1) + k - 2 * p)
+        "relationship 7: pooling", (*PLAIN, p == 0), division(n - k, s, m - 1, z), "a pooling window is a kernel without taps of its own"
     ),
-    Obligation("14: transposed, any extent", (*PLAIN, a == z), (_back(a, p) == n) & (_back(a, p) == s * (m - 1) + a + k - 2 * p)),
-    Obligation("15: dilation", (EXTENT,), division(n + 2 * p - k - (k - 1) * (d - 1), s, m - 1, z)),
-    Obligation("the output padding is one that PyTorch takes", (stride.formula, EXTENT), within(z, s)),
+    Obligation("relationship 8: transposed, no padding, unit stride", (*UNIT, p == 0), (_back(0, 0) == n) & (_back(0, 0) == m + (k - 1))),
+    Obligation("relationship 9: transposed, padding, unit stride", UNIT, (_back(0, p) == n) & (_back(0, p) == m + (k - 1) - 2 * p)),
+    Obligation("relationship 10: transposed, half padding", (*UNIT, k == 2 * h + 1, p == h), (_back(0, p) == n) & (_back(0, p) == m)),
+    Obligation("relationship 11: transposed, full padding", (*UNIT, p == k - 1), (_back(0, p) == n) & (_back(0, p) == m - (k - 1))),
+    Obligation(
+        "relationship 12: transposed, stride, divisible", (*PLAIN, p == 0, z == 0), (_back(0, 0) == n) & (_back(0, 0) == s * (m - 1) + k)
+    ),
+    Obligation(
+        "relationship 13: transposed, padding, stride, divisible",
+        (*PLAIN, z == 0),
+        (_back(0, p) == n) & (_back(0, p) == s * (m - 1) + k - 2 * p),
+    ),
+    Obligation(
+        "relationship 14: transposed, any extent", (*PLAIN, a == z), (_back(a, p) == n) & (_back(a, p) == s * (m - 1) + a + k - 2 * p)
+    ),
+    Obligation("relationship 15: dilation", (EXTENT,), division(n + 2 * p - k - (k - 1) * (d - 1), s, m - 1, z)),
+    Obligation(
+        "no other output padding gives the extent back, and PyTorch takes it",
+        (stride.formula, EXTENT, _back(a, p) == n),
+        (a == z) & within(a, s),
+    ),
 )
 
 

@@ -63,7 +63,7 @@ THEOREM = Theorem(
     statement=(
         "Interpolation with half-pixel centres, support L (linear 1, cubic 2) low-resolution samples to each side, reads x~[i] with",
         "-L <= i < n + L, where x~ repeats the first and the last sample. So Conv(k) . Resize(r) = Crop . ConvTranspose . ReplicatePad(L).",
-        "Without the replicate padding the two agree in the interior; at the borders neither class contains the other.",
+        "Without the replicate padding the two agree in the interior; at the borders, for r >= 2, neither class contains the other.",
     ),
     proof=(
         "y[o] = sum over i of h((o - (r - 1) / 2) / r - i) x~[i] and h vanishes outside (-L, L): |2 o - (r - 1) - 2 r i| < 2 r L.",

@@ -12,7 +12,7 @@ from symconv.api import check
 from ..definitions import TRANSPOSED, conv, shuffled, transposed, transposed_extent, transposed_layer
 from ..terms import equivalent, integers, within
 from ..theorem import Counterexample, Exact, Hypothesis, Obligation, Theorem, Twin, Values
-from ..twins import by_size, layers_differ, text
+from ..twins import by_size, impulses, layers_differ, text
 
 s, k, d, pb, pe, op, o, i, j, t, n, M, q, x = integers("s k d pb pe op o i j t n M q x")
 m, phi, u, f, before = integers("m phi u f before")
@@ -74,6 +74,16 @@ def _short(values: Values) -> Counterexample | None:
     return layers_differ(lambda v: left, lambda v: right)(values)
 
 
+def _strides(values: Values) -> Counterexample | None:
+    """Strides s and 1: at extent 1, an n* for both, the matrices are one column of k taps."""
+    left, right = (transposed_layer({**values, "s": stride}) for stride in (values["s"], 1))
+    assert cutoff(values) == cutoff({**values, "s": 1}) == 1
+    kernel = {(0, 0, j): j + 1 for j in range(values["k"])}
+    if impulses(left, kernel, (1,)) != impulses(right, kernel, (1,)):
+        return None
+    return layers_differ(lambda v: left, lambda v: right)(values)
+
+
 THEOREM = Theorem(
     name="cutoff",
     numbers=(31,),
@@ -82,12 +92,13 @@ THEOREM = Theorem(
     statement=(
         "Whether entry (o, i) holds tap j does not depend on the extent, and it holds it iff entry (o + s, i + 1) does; so too for the",
         "low-resolution form, and for Conv with (o + 1, i + s). Let s n* >= s + pb, s (n* - 1) >= pe - op and m(n*) >= s. Then every entry",
-        "that holds a tap at any extent is a shift of one at extent n*. So two layers with these properties (and n* for both) that",
-        "agree at n* agree at every extent.",
+        "that holds a tap at any extent is a shift of one at extent n*. So two transposed convolutions of one stride s that agree at an n*",
+        "for both agree at every extent.",
     ),
     proof=(
         "Shift (o, i) forward by t = min(i, o div s). If then i = 0, o = d j - pb <= d (k - 1) - pb < m(n*). If o < s, then o < m(n*),",
-        "and s i = o + pb - d j < s + pb <= s n*. So the shifted entry lies inside the matrix at n*.",
+        "and s i = o + pb - d j < s + pb <= s n*. So the shifted entry lies inside the matrix at n*. With one s the shifts of two layers",
+        "are the same, and output extents that agree at n* agree at every extent.",
     ),
     source="docs/theory/soundness, theorems 1 and 2, for one free layer with zero padding",
     scope="all k, s, d, pb, pe, op and extents; other border modes and longer chains are proved on paper and by the checker's own rules",
@@ -133,6 +144,12 @@ THEOREM = Theorem(
     ),
     exact=(Exact("enumerated", "every entry up to three extents beyond is shown at n*", "k, s, d, pads <= 3, sum <= 9", _enumerated),),
     twins=(
+        Twin(
+            "of any two strides",
+            "two transposed convolutions that agree at an n* for both agree at every extent, whatever their strides",
+            by_size("k s", {"s": 2}, 4, lambda v: v["k"] >= v["s"]),
+            _strides,
+        ),
         Twin(
             "any extent will do",
             "two layers that agree at some extent agree at all",

@@ -119,7 +119,8 @@ def _instances() -> Iterator[Case]:
         yield Case(high_layer(values), low_layer(form), "left_in_right", left_dimension=values["k"], right_dimension=size)
     high, low = "Conv2d(3, 2, 3, padding=1)", "Conv2d(12, 8, 3, padding=1)"
     yield Case(f"PixelShuffle(2) >> {high}", f"{low} >> PixelShuffle(2)", "left_in_right", left_dimension=56, right_dimension=872)
-    yield Case("PixelShuffle(3) >> Conv3d(1, 1, 5, padding=2, bias=False)", "Conv3d(27, 27, 3, padding=1, bias=False) >> PixelShuffle(3)")
+    high, low = "Conv3d(1, 1, 5, padding=2, bias=False)", "Conv3d(27, 27, 3, padding=1, bias=False)"
+    yield Case(f"PixelShuffle(3) >> {high}", f"{low} >> PixelShuffle(3)", "left_in_right", left_dimension=125, right_dimension=27**3)
 
 
 HEADS = (
@@ -166,7 +167,7 @@ THEOREM = Theorem(
     name="high-in-low",
     numbers=(22,),
     group="networks",
-    title="Every convolution in high resolution is, between shufflings, a convolution in low resolution with no more taps.",
+    title="Every convolution in high resolution is, between shufflings, one in low resolution; of no more taps if d = 1 and 0 <= pb < k.",
     statement=(
         "Per axis let B = ceil(pb / r), A = ceil((ke - 1 - pb) / r), k' = A + B + 1 and E = ceil((pb + pe - ke + 1) / r).",
         "Then, borders included,",

@@ -172,6 +172,51 @@ def _phases(bias: bool) -> Any:
     return refute
 
 
+def _in_high(kernel: Array, r: int, ends: tuple[bool, bool]) -> Array:
+    """The kernel (out, in, taps) of a layer of odd width in low resolution, for channels that each carry one phase.
+
+    Args:
+        kernel: out holds r phases of each output channel at the last layer.
+        r: the shuffle factor.
+        ends: whether the layer is the first, a transposed convolution of stride r, and whether it is the last.
+    """
+    out, inward, taps = kernel.shape
+    first, last = ends
+    spread = np.zeros(
+        (out if last else r * out, inward if first else r * inward, r * taps if first else r * (taps - 1) + 1), dtype=np.int64
+    )
+    for b, u in itertools.product(range(r), range(taps)):
+        if first:
+            spread[b * out : (b + 1) * out, :, b + r * (taps - 1 - u)] = kernel[:, :, u]
+        elif last:
+            spread[b::r, b * inward : (b + 1) * inward, r * u] = kernel[b::r, :, u]
+        else:
+            spread[b * out : (b + 1) * out, b * inward : (b + 1) * inward, r * u] = kernel[:, :, u]
+    if last:  # a phase of an output channel is carried by the channels of that phase alone, so they may be added
+        spread = spread.reshape(out // r, r, *spread.shape[1:]).sum(axis=1)
+    return spread.transpose(1, 0, 2) if first else spread
+
+
+def _without_biases() -> Iterator[str]:
+    """Three layers with ReLU and without biases: in low resolution, and behind a transposed convolution to r m channels."""
+    chance = random.Random(251)
+    for r, m, taps, extent in itertools.product((2, 3), (1, 2), (1, 3), (1, 4)):
+        half = taps // 2
+        shapes = ((m, 1, taps), (m, m, taps), (2 * r, m, taps))
+        kernels = [draw(chance, shape) for shape in shapes]
+        low = " >> ReLU() >> ".join(f"Conv1d({inward}, {out}, {taps}, padding={half}, bias=False)" for out, inward, _ in shapes)
+        width, pad = r * (taps - 1) + 1, r * half
+        head = f"ConvTranspose1d(1, {r * m}, {r * taps}, stride={r}, bias=False) >> Crop({pad})"
+        tail = f"Conv1d({r * m}, {{}}, {width}, padding={pad}, bias=False)"
+        high = f"{head} >> ReLU() >> {tail.format(r * m)} >> ReLU() >> {tail.format(2)}"
+        lifted = [_in_high(kernel, r, (at == 0, at == 2)) for at, kernel in enumerate(kernels)]
+        x = draw(chance, (3, 1, extent), 9)
+        one = evaluate(f"{low} >> PixelShuffle({r})", [(kernel, None) for kernel in kernels], x)
+        two = evaluate(high, [(kernel, None) for kernel in lifted], x)
+        if one.shape != two.shape or (one != two).any():
+            yield f"r={r}, m={m}, {taps} taps, extent {extent}: the networks differ"
+
+
 THEOREM = Theorem(
     name="low-resolution-input",
     numbers=(25,),
@@ -191,10 +236,12 @@ THEOREM = Theorem(
         "ReLU, one hidden layer: the networks of m channels in low resolution contain all those of n channels behind a transposed",
         "convolution, of r N output samples, iff m >= r^D n, even for c = 1: so not at m = r n. With two or more hidden layers and c <= m",
         "the question is not settled here.",
-        "The other inclusion is false at every cost. At zero input the output of a network that upsamples first is constant on each",
-        "channel, away from the borders; a low-resolution layer with biases, shuffled, has r^D values there. And without any biases:",
-        "behind an upsampling that keeps constants (nearest, linear, cubic) a constant input gives a constant output away from the",
-        "borders, and a low-resolution layer of one tap, shuffled, gives r^D values.",
+        "The other inclusion is false at every cost with biases: at zero input the output of a network that upsamples first is constant",
+        "on each channel, away from the borders; a low-resolution layer with biases, shuffled, has r^D values there. Without any biases it",
+        "is false at every cost behind an upsampling that keeps constants (nearest, linear, cubic): a constant input gives a constant",
+        "output away from the borders, and a low-resolution layer of one tap, shuffled, gives r^D values.",
+        "Without biases and behind a free transposed convolution it holds, with ReLU or any pointwise f with f(0) = 0, if n = r^D m:",
+        "not at equal cost.",
     ),
     proof=(
         "Linear: split tap t >= 0, counted from the middle, as t = s + delta with i = floor(t / (h + 1)), s = min(i (h + 1), B - h) and",
@@ -210,6 +257,9 @@ THEOREM = Theorem(
         "resolution bend on r N different ones an axis.)",
         "Zero input: the upsampling gives zero, and with a bias a constant; zero-padded convolutions and pointwise functions keep",
         "constants away from the borders. Constant input: the same, if the upsampling keeps constants.",
+        "Where it holds: let channel (b, h) in high resolution carry the hidden signal h of the low-resolution network on phase b and 0 on",
+        "the other phases. A transposed convolution does so (`note-form`), f keeps the zeros, and a convolution whose taps are r samples",
+        "apart reads the low-resolution neighbours of one phase; from the r^D m channels the last one takes those of each phase.",
     ),
     source="arXiv 1609.07009, abstract; the statements are symconv's own",
     scope="all r, n, m, c, B, h, L, N; D by R = r^D; networks in PyTorch for B <= 5, h <= 2, L = 1, 2, 4 and r = 2, 3, n = 1, 2",
@@ -266,6 +316,12 @@ THEOREM = Theorem(
             "r = 2, 3; transposed convolution at zero input, nearest neighbours at constant inputs",
             _constant,
         ),
+        Exact(
+            "the other inclusion, without biases",
+            "networks of three layers with ReLU give the same integers behind a transposed convolution to r m channels, in PyTorch",
+            "r = 2, 3, m = 1, 2, 1 and 3 taps, extents 1 and 4, one axis, random integer weights",
+            _without_biases,
+        ),
     ),
     twins=(
         Twin(
@@ -289,5 +345,7 @@ THEOREM = Theorem(
     ),
     corrections=(
         "The linear obstruction vanishes for c <= r n only. With one hidden layer and ReLU inclusion at m = r n fails for c = 1 as well.",
+        "Upsampling first cannot be undone by any network if it is fixed, or if there are biases; behind a free transposed convolution and",
+        "without biases it can, by r^D times the channels.",
     ),
 )

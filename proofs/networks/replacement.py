@@ -90,7 +90,7 @@ THEOREM = Theorem(
     name="replacement",
     numbers=(26,),
     group="networks",
-    title="A deconvolution can always be replaced by a convolution in low resolution, at the same cost iff s divides k; not conversely.",
+    title="A deconvolution can be replaced by a convolution in low resolution, at the same cost iff s divides k; upsampling first cannot.",
     statement=(
         "Every transposed convolution is a convolution in low resolution of K = ceil(k / s) taps an axis, shuffling and a crop",
         "(`universal-lowering`, d = 1). For each low-resolution sample and pair of channels it multiplies k^D times, the low-resolution",
@@ -98,8 +98,8 @@ THEOREM = Theorem(
         "Its class is contained in that of the low-resolution form, and equal to it iff s divides k. So a convolution in low resolution",
         "never has less representation power than the deconvolution that it replaces, and has more where s does not divide k.",
         "Zero insertion and a convolution of k taps in high resolution is the same layer at s^D times the multiplications.",
-        "Nearest-neighbour upsampling and a convolution of h taps in high resolution multiplies (s h)^D times. For no h, however large,",
-        "does its class contain that of a low-resolution layer, even of one tap: on every axis the tap sums of its s phases agree.",
+        "Nearest-neighbour upsampling and a convolution of h taps in high resolution multiplies (s h)^D times. For s >= 2 and any h",
+        "its class does not contain that of a low-resolution layer, even of one tap: on every axis the tap sums of its s phases agree.",
     ),
     proof=(
         "s K - k is in 0, ..., s - 1, and it is 0 iff s divides k; (s K)^D = k^D iff s K = k, as both are positive.",

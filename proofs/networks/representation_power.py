@@ -208,8 +208,8 @@ THEOREM = Theorem(
     title="At equal cost low resolution has more parameters and the larger class, but neither side's functions include the other's.",
     statement=(
         "Compare maps from n channels to n channels of high-resolution signals, r >= 2, D axes: networks of extent-keeping zero-padded",
-        "convolutions and pointwise functions, in high resolution with n channels, or in low resolution between unshuffling and",
-        "shuffling, with one or more hidden signals of m channels. At equal cost, on two axes, m = r n (`equal-cost`).",
+        "convolutions and pointwise functions with one or more hidden signals, of n channels in high resolution, or of m channels in low",
+        "resolution between unshuffling and shuffling. At equal cost, on two axes, m = r n (`equal-cost`).",
         "True: a layer has r^2 times the parameters, and its class r^2 times the dimension.",
         "The width that suffices: the networks of m channels in low resolution contain all networks of n channels in high resolution,",
         "linear or with ReLU, iff m >= r^D n. At m = r^D n a layer costs r^D times as much, for as many taps.",
@@ -272,7 +272,7 @@ THEOREM = Theorem(
         Exact(
             "what is contained",
             "networks of n / r channels with ReLU and biases give the same integers lifted, in PyTorch",
-            "r = 2, 3, n / r = 1, 2, extents 1x2 and 3x2",
+            "n / r = 1, 2 for r = 2, n / r = 1 for r = 3, extents 1x2 and 3x2",
             _contained,
         ),
         Exact("shifts", "random networks in high resolution commute with a shift, in PyTorch", "k = 1, 3, 5, two layers, ReLU", _commutes),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ..definitions import TRANSPOSED, shuffled_layer, transposed, transposed_layer
 from ..terms import ceiling, integers, within
 from ..theorem import Agreement, Case, Counterexample, Hypothesis, Obligation, Theorem, Twin, Values
-from ..twins import by_size, layers_differ
+from ..twins import by_size, layers_differ, text
 from .universal_lowering import lowered
 
 s, k, p, a, P, K, T, t, L, m, b, W, x = integers("s k p a P K T t L m b W x")
@@ -42,8 +42,8 @@ def _refute(values: Values) -> Counterexample | None:
         return None
     one = found[0]
     assert one is not None
-    text = f"{layer} is in neither {' nor '.join(forms)}"
-    return Counterexample(values, text, all(item is not None and item.replayed for item in found))
+    says = f"{text(values)}: {layer} is in neither {' nor '.join(forms)}"
+    return Counterexample(values, says, all(item is not None and item.replayed for item in found))
 
 
 def _instances() -> Iterator[Case]:

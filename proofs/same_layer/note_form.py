@@ -96,7 +96,8 @@ THEOREM = Theorem(
     proof=(
         "If pb = r (k - 1 - before), then with o = r m + phi and u = i - m + before, r i + j = o + pb reads j = phi + r (k - 1 - u),",
         "and 0 <= j < k r says 0 <= u < k. The extents agree because pb + pe = r (2 (k - 1) - before - after).",
-        "If pb is larger, entry (r pb - pb, pb) holds tap 0 of the transposed convolution, and no slot: its u is not below k.",
+        "If pb is larger, entry (r i - pb, i) holds tap 0 of the transposed convolution, and no slot: its u is not below k. It is in the",
+        "matrix as soon as i >= 0 and r i >= pb.",
         "If pb is smaller, entry (r i - r (k - 1 - before), i) holds slot u = k - 1 of phase 0, and no tap: its j is negative.",
         "If pb is right and pe is not, the output extents differ.",
     ),
@@ -113,13 +114,13 @@ THEOREM = Theorem(
         Obligation("a tap in the kernel lies in a slot: not after", (factor.formula, phi < r, RESHUFFLE, j >= 0), u < k),
         Obligation("the extents agree", (START, END, EXTENT), r * (n + before + after - k + 1) == M),
         Obligation(
-            "larger pb: the transposed convolution has tap 0 at entry (r pb - pb, pb)",
+            "larger pb: the transposed convolution has tap 0 at entry (r i - pb, i)",
             (factor.formula, k >= 1),
-            transposed(r * pb - pb, pb, 0, s=r, k=k * r, d=1, pb=pb),
+            transposed(r * i - pb, i, 0, s=r, k=k * r, d=1, pb=pb),
         ),
         Obligation(
             "larger pb: its slot, times r",
-            (pb > r * (k - 1 - before), r * pb - pb == r * m + phi, phi >= 0, u == pb - m + before),
+            (pb > r * (k - 1 - before), r * i - pb == r * m + phi, phi >= 0, SLOT),
             r * (u - k + 1) >= 1,
         ),
         Obligation("larger pb: its slot is outside", (factor.formula, r * past >= 1, past == u - k + 1), u >= k),

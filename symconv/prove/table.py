@@ -201,10 +201,10 @@ def axis_table(
     """The samples of one axis: at one extent, by the window theorem, or up to the cutoff."""
     programs = tuple(side.programs[axis] for side in block.sides)
     tied = tuple(sorted({d for side in block.sides for d in side.slot_outputs[axis] if d is not None}))
-    shift = common_shift(programs)
-    if at is not None:
+    if at is not None:  # the two may grow at different rates and still agree in shape here
         values = list(itertools.product(*(range(radices[d]) for d in tied)))
-        return AxisTable(tied, _at_extent(block, axis, programs, tied, values, at, budget), shift, at, False)
+        return AxisTable(tied, _at_extent(block, axis, programs, tied, values, at, budget), (0, 0), at, False)
+    shift = common_shift(programs)
     if not interior and any(isinstance(step, Interpolate) for program in programs for step in program.steps):
         programs[0].row(0, (-1,) * len(programs[0].slots), None, budget)
         programs[1].row(0, (-1,) * len(programs[1].slots), None, budget)

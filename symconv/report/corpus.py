@@ -8,6 +8,7 @@ A checkout has the corpus at the top level as proofs/, the wheel as symconv/_pro
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -19,10 +20,10 @@ from typing import Any
 import symconv
 from symconv.errors import InternalError
 from symconv.report.page import Fact, Facts, Page, Prose, Section, Table, Tone
-from symconv.report.printed.appendix import versions
 from symconv.report.printed.as_text import characters
 from symconv.report.printed.mathematics import from_term
 from symconv.report.printed.prose import paragraphs
+from symconv.report.versions import versions
 
 SCHEMA = "symconv.prove/1"
 NAME = "symconv._proofs"
@@ -133,6 +134,20 @@ def prove_record(theorems: Sequence[Any], results: Mapping[str, Any]) -> dict[st
     }
 
 
+def digest(theorem: Any) -> str:
+    """SHA-256 of everything that is to be proved, so that a saved result is not taken for one of an altered theorem."""
+    smt = importlib.import_module(f"{package().__name__}.smt")
+    told = [theorem.name, *theorem.statement, *smt.files(theorem).values()]
+    told += [
+        text
+        for part in (*theorem.definitions, *theorem.identities, *theorem.exact, *theorem.agreements)
+        for text in (part.name, part.statement)
+    ]
+    told += [part.range for part in (*theorem.exact, *theorem.agreements)]
+    told += [text for twin in theorem.twins for text in (twin.name, twin.bend)]
+    return hashlib.sha256("\0".join(told).encode()).hexdigest()
+
+
 def _record(theorem: Any, result: Any) -> dict[str, Any]:
     record: dict[str, Any] = {
         "name": theorem.name,
@@ -143,6 +158,7 @@ def _record(theorem: Any, result: Any) -> dict[str, Any]:
         "scope": theorem.scope,
         "source": theorem.source,
         "corrections": list(theorem.corrections),
+        "digest": digest(theorem),
         "outcome": "not run" if result is None else _status(result),
         "backends": dict.fromkeys(theorem.backends, "not run") if result is None else _backends(result),
         "seconds": None if result is None else round(result.seconds, 3),

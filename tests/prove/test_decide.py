@@ -243,3 +243,14 @@ def test_a_dimension_beyond_the_format_leaves_the_checker_out() -> None:
     layer = f"ConvTranspose1d({2**40}, {2**40}, 3, stride=2)"
     verdict = decide(parse(layer), parse(layer))
     assert (verdict.relation.value, verdict.trust and verdict.trust.value) == ("equal", "solver")
+
+
+def test_layers_of_different_rates_are_compared_where_their_shapes_agree() -> None:
+    pair = "ConvTranspose1d(1,1,2,stride=2,bias=False)", "ConvTranspose1d(1,1,2,bias=False)"
+    assert symconv.check(*pair, extents=(1,)).relation.value == "equal"
+    assert symconv.check(*pair, extents=(2,)).relation.value == "shapes_differ"
+    apart = "Conv1d(1,1,1,stride=2,bias=False)", "Conv1d(1,1,3,bias=False)"
+    verdict = symconv.check(*apart, extents=(3,))
+    assert verdict.relation.value == "shapes_differ"
+    larger = symconv.check("Conv1d(1,1,2,stride=2,bias=False)", "Conv1d(1,1,3,bias=False)", extents=(3,))
+    assert (larger.relation.value, larger.trust and larger.trust.value) == ("left_in_right", "certified")

@@ -157,6 +157,7 @@ def change(saved, alter):
         (lambda item: item.update(checks=[c for c in item["checks"] if c["backend"] != "twin"]), "not run"),
         (lambda item: item["checks"][3].update(outcome="failed"), "failed"),
         (lambda item: item["checks"][3].update(outcome="unsat"), "failed"),
+        (lambda item: item["checks"][1].update(outcome="refuted"), "failed"),  # a step is to be proved, a twin refuted
         (lambda item: item["twins"][0]["counterexample"].update(replayed=False), "not run"),
         (lambda item: item["twins"][0].update(counterexample=None), "not run"),
         (lambda item: item.update(outcome="failed"), "proved"),  # the summary is not believed in either direction
@@ -177,11 +178,25 @@ def test_a_record_is_judged_by_its_parts(alter, told, theorems, saved):
         lambda item: item.update(name="delation"),
         lambda item: item.pop("seconds"),
         lambda item: item["twins"][0].update(bend="min(k, s + 1) phases see a tap"),
+        lambda item: item["twins"][0]["counterexample"].update(replayed="no"),
     ],
 )
 def test_a_record_of_another_corpus_is_refused(alter, theorems, saved):
     with pytest.raises(UsageError, match="prove --json"):
         read_theorems(saved, change(saved, alter), {item.name: item for item in theorems})
+
+
+def test_a_theorem_that_stands_twice_is_refused(theorems, saved):
+    held = change(saved, lambda item: item["checks"][0].update(outcome="failed"))
+    held["theorems"].append(json.loads(saved.read_text())["theorems"][1])
+    with pytest.raises(UsageError, match="`dilation` stands there twice"):
+        read_theorems(saved, held, {item.name: item for item in theorems})
+
+
+def test_what_pytorch_showed_is_told_as_the_record_s_word(theorems, results, saved):
+    held = read_theorems(saved, json.loads(saved.read_text()), {item.name: item for item in theorems})
+    assert "in whole numbers, says proofs.json." in markdown(theorems, held)
+    assert "in whole numbers." in markdown(theorems, results)
 
 
 def test_a_solver_that_is_missing_is_named(theorems, results):
@@ -379,3 +394,13 @@ def test_measured_results_are_a_chapter_that_claims_no_proof(tmp_path: Path) -> 
         texts.append(output.read_text(encoding="utf-8"))
     assert "Nothing in this chapter is a proof" in texts[0] and "What it rests on" not in texts[0]
     assert texts[1].count("data:image/svg+xml") >= 1 and "http://" not in texts[1].replace("http://www.w3.org", "")
+
+
+def test_results_of_altered_steps_are_not_believed() -> None:
+    theorem = package().load("zero-insertion")
+    saved = prove_record([theorem], {})
+    first, *rest = theorem.obligations
+    altered = attrs.evolve(theorem, obligations=(attrs.evolve(first, given=first.given[1:]), *rest))
+    assert read_theorems(Path("saved.json"), saved, {theorem.name: theorem}).keys() == {theorem.name}
+    with pytest.raises(UsageError, match="not the one of this version"):
+        read_theorems(Path("saved.json"), saved, {theorem.name: altered})

@@ -5,28 +5,13 @@ Owns: the words on trust. Must not know: writers.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from typing import Any
 
 from symconv.report.printed.document import Block, Box, Heading, Labelled, Listing, Mark, Paragraph, Steps, words
 from symconv.report.printed.prose import prose
 from symconv.report.printed.record import Found, SavedVerdict
-
-PACKAGES = ("symconv", "z3-solver", "cvc5", "sympy", "python-flint", "numpy", "torch")
-
-
-def versions() -> dict[str, str]:
-    """Package to version; `not installed` where it is missing."""
-    found = {"Python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed" if package != "symconv" else "from a checkout"
-    return found
-
+from symconv.report.versions import versions
 
 TRUST = (
     "Z3 and cvc5 are believed when they say that a formula has no solution. They are independent programs and read the same text; the "

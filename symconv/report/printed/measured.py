@@ -52,7 +52,7 @@ def _chapter(place: int, item: Measured) -> Iterator[Block]:
     yield Box(words(page.headline), Mark.PLAIN, (Steps(told, numbered=False),))
     yield Paragraph(
         words(
-            f"Nothing in this chapter is a proof: it holds for the images and networks that were run. The results are read from {item.name}; "
+            f"Nothing in this chapter is a proof: it holds for the images and networks that were run. The results are from {item.name}; "
             "make experiment measures them again."
         )
     )

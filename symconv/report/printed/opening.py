@@ -63,7 +63,7 @@ SAME = (
     Sentence(
         "The commonest deconvolution, k = 4, s = 2, p = 1, is often said to be a same-size convolution with a kernel of 2 x 2 and "
         "shuffling. "
-        "It is not: it needs 3 x 3 taps, 20 of 36 of them zero, or a crop of one pixel on each side.",
+        "It is not: it needs 3 x 3 taps for each of the 4 phases, 20 of these 36 zero, or a crop of one pixel on each side.",
         (6,),
         false=True,
     ),
@@ -76,8 +76,8 @@ POWER = (
         (26,),
     ),
     Sentence(
-        "Every zero-padded convolution that works in high resolution is, between shufflings, a low-resolution one with no more taps an "
-        "axis. So "
+        "Every zero-padded convolution that works in high resolution is, between shufflings, a low-resolution one, with no more taps an "
+        "axis if it is not dilated and padded by less than its kernel. So "
         "a network that first upsamples by a zero-padded transposed convolution and then works in high resolution is a low-resolution "
         "network, where the extents fit.",
         (22,),

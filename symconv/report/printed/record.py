@@ -18,6 +18,7 @@ import attrs
 
 from symconv.api import Verification, verify
 from symconv.errors import CertificateError, SymconvError, UsageError
+from symconv.report.corpus import digest
 from symconv.theory.relation import DomainRelation, Relation, Trust
 from symconv.theory.verdict import ALL_EXTENTS, Dimension, Verdict
 
@@ -81,13 +82,18 @@ def status(theorem: Any, found: Found | None) -> str:
     """proved, failed or not run; nothing is proved of which some part was not run."""
     if found is None or not found.checks:
         return "not run"
-    if any(check.outcome not in ("proved", "refuted", "not run") for check in found.checks):
+    if any(check.outcome not in (_good(check.backend), "not run") for check in found.checks):
         return "failed"
-    good = {(check.backend, check.part) for check in found.checks if check.outcome == ("refuted" if check.backend == "twin" else "proved")}
+    good = {(check.backend, check.part) for check in found.checks if check.outcome == _good(check.backend)}
     replayed = all(shown.replayed is not False for shown in found.counterexamples.values())
     shown = {twin.name for twin in theorem.twins} <= set(found.counterexamples)
     every = all(any(pair in good for pair in pairs) for pairs in parts(theorem).values())
     return "proved" if every and replayed and shown else "not run"
+
+
+def _good(backend: str) -> str:
+    """What a backend must say of its part: a twin is to be refuted, all else proved."""
+    return "refuted" if backend == "twin" else "proved"
 
 
 def fresh(result: Any) -> Found:
@@ -116,6 +122,8 @@ def read_theorems(path: Path, record: Mapping[str, Any], corpus: Mapping[str, An
                 raise UsageError(
                     f"`{path}`: the theorem `{item['name']}` is not the one of this version of symconv. Run `symconv prove --json` again."
                 )
+            if theorem.name in out:
+                raise UsageError(f"`{path}` must have every theorem once; `{theorem.name}` stands there twice.")
             out[theorem.name] = _found(item, str(path.name))
             _refuse_strangers(path, theorem, out[theorem.name])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -126,7 +134,8 @@ def read_theorems(path: Path, record: Mapping[str, Any], corpus: Mapping[str, An
 def _same(theorem: Any, item: Mapping[str, Any]) -> bool:
     twins = [(twin.name, twin.bend) for twin in theorem.twins]
     told = [(twin["name"], twin["bend"]) for twin in item.get("twins", [])]
-    return (item["title"], item["statement"]) == (theorem.title, list(theorem.statement)) and (not told or told == twins)
+    same = (item["title"], item["statement"], item["digest"]) == (theorem.title, list(theorem.statement), digest(theorem))
+    return same and (not told or told == twins)
 
 
 def _found(item: Mapping[str, Any], origin: str) -> Found:
@@ -135,11 +144,22 @@ def _found(item: Mapping[str, Any], origin: str) -> Found:
         for check in item.get("checks", [])
     )
     shown = {
-        str(twin["name"]): Shown(str(twin["counterexample"]["text"]), twin["counterexample"]["replayed"])
+        str(twin["name"]): Shown(str(twin["counterexample"]["text"]), _replayed(twin["counterexample"]["replayed"]))
         for twin in item.get("twins", [])
         if twin["counterexample"] is not None
     }
     return Found(checks, shown, None if item["seconds"] is None else float(item["seconds"]), origin)
+
+
+def _replayed(told: object) -> bool | None:
+    """Whether PyTorch showed it, as a truth value or null.
+
+    Raises:
+        ValueError: neither.
+    """
+    if told is None or isinstance(told, bool):
+        return told
+    raise ValueError("replayed")
 
 
 def _refuse_strangers(path: Path, theorem: Any, found: Found) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symconv.report.printed.appendix import appendix, versions
+from symconv.report.printed.appendix import appendix
 from symconv.report.printed.document import Block, Break, Contents, Document, Heading, Mark, words
 from symconv.report.printed.measured import Measured, measured_chapters
 from symconv.report.printed.opening import answers, corrections, reading
 from symconv.report.printed.record import Found, SavedVerdict, Standing, status
 from symconv.report.printed.theorems import chapters, summary
 from symconv.report.printed.verdicts import verdict_chapters
+from symconv.report.versions import versions
 
 TITLE = "Is the deconvolution layer the same as a convolutional layer?"
 FORMATS = (".md", ".html", ".pdf")

@@ -255,7 +255,8 @@ def _twin(twin: Any, found: Found | None, said: Any) -> Block:
     if shown is None:
         blocks.append(Paragraph(words("No counterexample was found." if check else "No counterexample was looked for.")))
     else:
-        told = " PyTorch's own layers show it, in whole numbers." if shown.replayed else ""
+        source = f", says {found.origin}" if found is not None and found.origin else ""
+        told = f" PyTorch's own layers show it, in whole numbers{source}." if shown.replayed else ""
         blocks.append(
             Paragraph((Strong("Smallest counterexample:"), Words(" "), *counterexample(shown.text), Words(f".{told}".replace("'", "’"))))
         )

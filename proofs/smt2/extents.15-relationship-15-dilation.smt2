@@ -1,0 +1,17 @@
+; extents: relationship 15: dilation
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const d Int)
+(declare-const k Int)
+(declare-const m Int)
+(declare-const n Int)
+(declare-const p Int)
+(declare-const s Int)
+(declare-const z Int)
+(assert (= (- (+ n (* 2 p)) (+ (* d (- k 1)) 1)) (+ (* s (- m 1)) z)))
+(assert (<= 0 z))
+(assert (< z s))
+; the goal, negated
+(assert (not (and (= (- (- (+ n (* 2 p)) k) (* (- k 1) (- d 1))) (+ (* s (- m 1)) z)) (and (<= 0 z) (< z s)))))
+(check-sat)
+(exit)

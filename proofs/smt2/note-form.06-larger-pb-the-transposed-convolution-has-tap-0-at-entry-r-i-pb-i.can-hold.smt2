@@ -1,0 +1,11 @@
+; note-form: larger pb: the transposed convolution has tap 0 at entry (r i - pb, i): the givens can hold together
+(set-logic QF_NIA)
+(set-info :status sat)
+(declare-const k Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (<= 1 k))
+(assert (and (<= (- 9) k) (<= k 9)))
+(assert (and (<= (- 9) r) (<= r 9)))
+(check-sat)
+(exit)

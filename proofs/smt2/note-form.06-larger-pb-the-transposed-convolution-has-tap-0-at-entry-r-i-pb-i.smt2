@@ -1,0 +1,13 @@
+; note-form: larger pb: the transposed convolution has tap 0 at entry (r i - pb, i)
+(set-logic QF_NIA)
+(set-info :status unsat)
+(declare-const i Int)
+(declare-const k Int)
+(declare-const pb Int)
+(declare-const r Int)
+(assert (<= 1 r))
+(assert (<= 1 k))
+; the goal, negated
+(assert (not (and (= (* r i) (+ (- (* r i) pb) pb)) (and true (< 0 (* k r))))))
+(check-sat)
+(exit)
