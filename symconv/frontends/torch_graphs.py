@@ -10,7 +10,7 @@ operations; those of other classes are followed into what they call. The meaning
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,12 @@ WITH_FLAG = frozenset({"relu", "leaky_relu", "elu", "hardtanh", "silu"})
 """Functions that take `inplace` as an argument."""
 MAKING = frozenset({"add", "mul", "sub", "cat", "matmul", "conv1d", "conv2d", "conv3d", "batch_norm", "linear"})
 """Functions whose result shares no memory with anything."""
-RANDOM_STARTS = ("rand", "normal", "bernoulli", "multinomial", "poisson")
+DRAWN = frozenset({
+    "normal", "log_normal", "uniform", "exponential", "geometric", "cauchy", "bernoulli", "multinomial", "poisson", "binomial",
+    "sample", "rsample", "gumbel_softmax", "standard_gamma", "sample_dirichlet", "multi_head_attention_forward",
+})  # fmt: skip
+DRAWN_STARTS = ("rand", "fractional_max_pool")
+UNSET_STARTS = ("empty", "new_empty", "resize")
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum"})
 GROWTH = {"add": "sum", "sub": "sum"} | dict.fromkeys(("cat", "maximum", "minimum"), "max")
 GROWTH |= dict.fromkeys(("flatten", "view", "reshape", "permute", "transpose"), "first")
@@ -46,20 +51,47 @@ def dataflow(module: nn.Module, source: str) -> Dataflow:
     Raises:
         ModelError: it cannot be traced, or does something whose meaning depends on more than values.
     """
+    if _hooked(module) or type(module).__call__ is not nn.Module.__call__:
+        raise ModelError(
+            f"`{source}` is changed by hooks or by what it does when it is called. Export both models to ONNX and compare the files."
+        )
     training = [part for part in module.modules() if part.training]
     for part in training:
         part.training = False
+    before = [(part, dict(vars(part))) for part in module.modules()]
     try:
         traced = fx.Tracer().trace(module)
+        _check_state(source, before)
+        return _Builder(module, traced, source).graph()
+    except ModelError:
+        raise
     except Exception as error:
         cause = str(error).split("\n")[0][:160]
         raise ModelError(
             f"`{source}` cannot be traced as a graph: {type(error).__name__}: {cause}. Export both models to ONNX and compare the files."
         ) from None
     finally:
+        for part, held in before:  # what the forward pass stores, and the tensors that tracing does
+            vars(part).clear()
+            vars(part).update(held)
         for part in training:
             part.training = True
-    return _Builder(module, traced, source).graph()
+
+
+def _check_state(source: str, before: Sequence[tuple[nn.Module, dict[str, Any]]]) -> None:
+    """Refuses modules whose forward pass changes them: then equal inputs need not give equal outputs.
+
+    Raises:
+        ModelError: an attribute is not what it was; a part was switched to training mode, for example.
+    """
+    for part, held in before:
+        now = vars(part)
+        other = [name for name in held if now.get(name, held) is not held[name]]
+        other += [name for name in now if name not in held and not name.startswith("_tensor_constant")]
+        if other:
+            raise ModelError(
+                f"`{source}` sets `{other[0]}` of {type(part).__name__} while it runs, so its outputs depend on more than its inputs."
+            )
 
 
 class _Builder:
@@ -69,6 +101,7 @@ class _Builder:
         self.module, self.traced, self.source = module, traced, source
         self.constants: dict[str, Constant] = {}
         self.outputs: tuple[str, ...] = ()
+        self.returned: Hashable = None
         self.inputs: dict[str, Declared] = {}
 
     def graph(self) -> Dataflow:
@@ -79,7 +112,7 @@ class _Builder:
                     continue  # an argument with a default that is not used
                 self.inputs[node.name] = Declared("tensor", None)
             elif node.op == "output":
-                self.outputs = tuple(item.name for item in _nodes(node.args[0]))
+                self.outputs, self.returned = tuple(item.name for item in _nodes(node.args[0])), _returned(node.args[0])
             elif node.op == "get_attr":
                 self.constants[node.name] = _held(_attribute(self.module, str(node.target)))
             else:
@@ -88,7 +121,7 @@ class _Builder:
             raise ModelError(f"`{self.source}` returns no tensor.")
         self.inputs = {name: self._declared(name, operations) for name in self.inputs}
         note = "modules are compared in evaluation mode, in which they are traced with symbols"
-        return Dataflow(self.source, tuple(operations), self.inputs, self.outputs, self.constants, (note,))
+        return Dataflow(self.source, tuple(operations), self.inputs, self.outputs, self.constants, (note,), self.returned)
 
     def _declared(self, name: str, operations: list[Operation]) -> Declared:
         """What the first layer that takes an input says of it."""
@@ -124,19 +157,25 @@ class _Builder:
                 pass
             else:
                 return self._layers(label, type(module).__name__, inputs[0], node.name, network)
-        if type(module).__module__.split(".")[0] != "torch" or _hooked(module):
+        if not all(type(part).__module__.startswith("torch.nn.modules.") and not _hooked(part) for part in module.modules()):
             raise ModelError(
-                f"`{label}` ({type(module).__name__}) is changed by hooks or another class, so its class does not say what it does."
+                f"`{label}` ({type(module).__name__}) has hooks, parametrizations or parts that are not of torch.nn, "
+                "so its class does not say what it does. Export both models to ONNX and compare the files."
             )
-        held, settings = [], []
+        held: list[str] = []
+        settings: list[Hashable] = [(name, type(part).__name__, _frozen(_settings(part))) for name, part in module.named_modules()]
         for name, tensor in sorted((*module.named_parameters(), *module.named_buffers())):
             self.constants[f"{label}.{name}"] = _held(tensor)
             held.append(f"{label}.{name}")
             settings.append(name)
-        plain = {name: value for name, value in vars(module).items() if not name.startswith("_") and name not in CASUAL}
-        key = ("module", type(module).__name__, tuple(settings), _frozen(plain), _frozen(node.args), _frozen(node.kwargs))
+        key = ("module", type(module).__name__, tuple(settings), _frozen(node.args), _frozen(node.kwargs))
         growth = "first" if isinstance(module, POOLS) else ""
-        return Operation(label, type(module).__name__, key, (*inputs, *held), (node.name,), False, "", None, plain, growth)
+        impure = (
+            f"`{type(module).__name__}` draws random numbers"
+            if isinstance(module, (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d))
+            else ""
+        )
+        return Operation(label, type(module).__name__, key, (*inputs, *held), (node.name,), False, impure, None, _settings(module), growth)
 
     def _layers(self, label: str, op: str, source: str, result: str, network: WeightedNetwork) -> Operation:
         layers = network.members
@@ -192,6 +231,15 @@ def _nodes(value: Any) -> Iterator[fx.Node]:
         yield from _nodes((value.start, value.stop, value.step))
 
 
+def _returned(value: Any) -> Hashable:
+    """How outputs are nested, and what is returned besides tensors."""
+    if isinstance(value, dict):
+        return ("dict", *((str(key), _returned(item)) for key, item in value.items()))
+    if isinstance(value, (tuple, list)):
+        return ("list", *map(_returned, value))
+    return _frozen(value)
+
+
 def _frozen(value: Any) -> Hashable:
     """Arguments as a key: values by their place, everything else by what it is.
 
@@ -217,14 +265,26 @@ def _frozen(value: Any) -> Hashable:
 
 def _draws(node: fx.Node, name: str) -> str:
     plain = name.strip("_")
+    says = f"`{plain}` draws random numbers"
     if plain in RANDOM:
         is_training = node.kwargs.get("training", node.args[2] if len(node.args) > 2 else plain != "rrelu")
-        return "" if is_training is False else f"`{plain}` draws random numbers"
-    return f"`{plain}` draws random numbers" if plain.startswith(RANDOM_STARTS) else ""
+        return "" if is_training is False else says
+    if plain == "scaled_dot_product_attention":
+        chance = node.kwargs.get("dropout_p", node.args[4] if len(node.args) > 4 else 0.0)
+        return says if isinstance(chance, fx.Node) or chance else ""
+    if plain in DRAWN or plain.startswith(DRAWN_STARTS) or "dropout" in plain:
+        return says
+    return f"`{plain}` has values that nothing sets" if plain.startswith(UNSET_STARTS) else ""
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    """What a module was made with, as far as it keeps it: its public attributes that are neither tensors nor modules."""
+    return {name: value for name, value in vars(module).items() if not name.startswith("_") and name not in CASUAL}
 
 
 def _hooked(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks) or "forward" in vars(module)
+    own = any(callable(value) and hasattr(type(module), name) for name, value in vars(module).items())  # a method of this one object
+    return own or bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _attribute(module: nn.Module, path: str) -> Any:

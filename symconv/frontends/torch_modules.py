@@ -160,6 +160,11 @@ def register(base: type, reader: Callable[[Any], Layer] | None) -> None:
     _OWN[base] = lambda site: (given(site.module), None)
 
 
+def register_stand_in(base: type, given: Callable[[Any], nn.Module]) -> None:
+    """Makes a class known that stands in for another module, with the same parameters: it is read as that one."""
+    _OWN[base] = lambda site: _read(_Site(given(site.module), site.path, bare=site.bare))
+
+
 _CHAINS: set[type] = {nn.Sequential}
 _OWN: dict[type, Reader] = {}
 

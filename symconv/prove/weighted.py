@@ -56,9 +56,15 @@ class Difference:
 
 
 def decide_weighted(
-    left: WeightedNetwork, right: WeightedNetwork, *, channels: int | None = None, seconds: float = DEFAULT_SECONDS
+    left: WeightedNetwork, right: WeightedNetwork, *, channels: int | None = None, seconds: float = DEFAULT_SECONDS, certify: bool = True
 ) -> Verdict:
     """Decides whether two weighted chains are the same function, at all extents valid for both.
+
+    Args:
+        left, right: the chains.
+        channels: input channels, where no layer says how many.
+        seconds: the budget.
+        certify: whether a certificate is made and checked; without it the verdict has no trust.
 
     Returns:
         `identical`; or `different` with the exact operator distance and a witness; or `unknown`.
@@ -69,7 +75,7 @@ def decide_weighted(
     started = time.perf_counter()
     pair = bind_pair(left.layer, right.layer, channels)
     try:
-        verdict = _Weighted(pair, left, right, Budget(seconds)).verdict()
+        verdict = _Weighted(pair, left, right, Budget(seconds), certify).verdict()
     except (OutsideFragment, BudgetExceeded) as stop:
         verdict = unknown(pair, stop.reason, stop.detail)
     except MemoryError:
@@ -77,11 +83,27 @@ def decide_weighted(
     return attrs.evolve(verdict, seconds=round(time.perf_counter() - started, 6))
 
 
-class _Weighted:
-    """One comparison of weighted chains, from bound pair to verdict."""
+def are_identical(left: WeightedNetwork, right: WeightedNetwork, *, channels: int | None = None, seconds: float = DEFAULT_SECONDS) -> bool:
+    """Whether two weighted chains are proved to be the same function with the same domain; stops at the first difference.
 
-    def __init__(self, pair: Pair, left: WeightedNetwork, right: WeightedNetwork, budget: Budget) -> None:
-        self.pair, self.budget = pair, budget
+    Raises:
+        LayerError: the two cannot be compared at all.
+    """
+    pair = bind_pair(left.layer, right.layer, channels)
+    try:
+        verdict = _Weighted(pair, left, right, Budget(seconds), certify=False, quick=True).verdict()
+    except (OutsideFragment, BudgetExceeded, MemoryError):
+        return False
+    return verdict.relation is Relation.IDENTICAL and verdict.domain is DomainRelation.SAME
+
+
+class _Weighted:
+    """One comparison of weighted chains, from bound pair to verdict; a `quick` one says nothing true of a difference but that it is one."""
+
+    def __init__(
+        self, pair: Pair, left: WeightedNetwork, right: WeightedNetwork, budget: Budget, certify: bool = True, quick: bool = False
+    ) -> None:
+        self.pair, self.budget, self.certify, self.quick = pair, budget, certify, quick
         self.chains = pair.left, pair.right
         self.weights = left.weights, right.weights
         linear = [tuple(layer for layer in chain if not is_nonlinearity(layer)) for chain in self.chains]
@@ -133,6 +155,8 @@ class _Weighted:
 
     def _certified(self, relation: Relation, distance: Fraction, parts: Sequence[Sequence[tuple[int, ...]]]) -> dict[str, Any]:
         """The certificate, its trust and what the checker said; a certificate too large for the checker earns no trust."""
+        if not self.certify:
+            return {"deciders": {"exact": relation.value}}
         stages = [{"left": list(a), "right": list(b), "distance": rational(distance)} for a, b in zip(*parts, strict=True)]
         extents = None if self.domain_extents is None else list(self.domain_extents)
         domain = {"relation": self.domain.value, "extents": extents}
@@ -207,7 +231,7 @@ class _Weighted:
         for which, part in enumerate((left, right)):
             chain = tuple(self.chains[which][k] for k in part)
             sides.append(_Side(chain, tuple(exact_weights(layer, self.weights[which][k]) for layer, k in zip(chain, part, strict=True))))
-        return stage_difference(sides[0], sides[1], channels, self.pair.axes, self.budget)
+        return stage_difference(sides[0], sides[1], channels, self.pair.axes, self.budget, quick=self.quick)
 
 
 @attrs.frozen(eq=False)
@@ -263,8 +287,8 @@ def _exact_root(value: Fraction) -> Fraction | None:
     return Fraction(top, bottom) if value > 0 and top * top == value.numerator and bottom * bottom == value.denominator else None
 
 
-def stage_difference(left: _Side, right: _Side, channels: int, axes: int, budget: Budget) -> Difference | None:
-    """How two stages of equal shapes differ, or None if they are the same function."""
+def stage_difference(left: _Side, right: _Side, channels: int, axes: int, budget: Budget, *, quick: bool = False) -> Difference | None:
+    """How two stages of equal shapes differ, or None if they are the same function; `quick` stops at the first difference."""
     from symconv.prove.dense import dense_difference
 
     words = words_of(left.chain, channels, axes), words_of(right.chain, channels, axes)
@@ -273,7 +297,7 @@ def stage_difference(left: _Side, right: _Side, channels: int, axes: int, budget
         try:
             one, two = wire(left.chain, channels, axes), wire(right.chain, channels, axes)
             refine(one, two)
-            return _Structured(left, right, assemble(one, two), _bias_assembly(left, right, one, two), domains, budget).difference()
+            return _Structured(left, right, assemble(one, two), _bias_assembly(left, right, one, two), domains, budget).difference(quick)
         except Indivisible:
             pass
     return dense_difference((left.chain, left.weights), (right.chain, right.weights), channels, domains, words, budget)
@@ -308,13 +332,16 @@ class _Structured:
         left, right = (has_bias(side.chain) for side in self.sides)
         return pair[0] if left else None, pair[1] if right else None
 
-    def difference(self) -> Difference | None:
+    def difference(self, quick: bool = False) -> Difference | None:
         lists = list_entries(self.assembly, self.samples, self.budget)
         total = math.prod(len(item.entries) for item in lists)
         if total > MOST_ENTRIES:
             raise BudgetExceeded(f"the operators have {total:,} entries to compare, more than {MOST_ENTRIES:,}")
         constants = self._constants()
         product = _Product(lists, [self._own(which) for which in (0, 1)], len(self.domains))
+        if quick:
+            apart = any(a != b for a, b in constants.values()) or product.first_differing(self.budget)
+            return Difference(Fraction(1), (), (), None, Fraction(1), Fraction(0)) if apart else None
         rows = product.row_sums(self.budget)
         worst: tuple[Fraction, tuple[int, ...]] | None = None
         for key in rows.keys() | constants.keys():
@@ -428,6 +455,12 @@ class _Product:
         """Whether every form is one parameter with coefficient 1, or nothing."""
         forms = (form for item in self.lists for entry in item.entries for form in (entry.left, entry.right))
         return all(len(form) <= 1 and all(c == 1 for c in form.values()) for form in forms)
+
+    def first_differing(self, budget: Budget) -> bool:
+        """Whether an entry differs."""
+        if self._simple:
+            return next(self._suspects(budget), None) is not None
+        return bool(self.differing(budget))
 
     def differing(self, budget: Budget) -> list[tuple[tuple[int, ...], tuple[int, ...] | None, Fraction, Fraction]]:
         """Every entry whose two values differ."""

@@ -19,6 +19,7 @@ from symconv.frontends.onnx.graph import Node, OnnxModel
 from symconv.frontends.onnx.meanings import growth, impurity, is_commutative, key
 from symconv.frontends.onnx.network import network
 from symconv.frontends.onnx.nodes import Reading, readings
+from symconv.frontends.onnx.shapes import analysis
 from symconv.layers import BatchNorm, Conv, ConvTranspose, PReLU, Sequential, Shuffle
 from symconv.prove.graphs.dataflow import Constant, Dataflow, Declared, Operation, Stretch
 
@@ -74,6 +75,11 @@ class _Builder:
             self._constant(value)
         if self.model.overridable:
             self.notes["inputs that have a default in the file are read at their defaults"] = None
+        believed = analysis(self.model).believed
+        if believed:
+            more = f" and {len(believed) - 3} more" if len(believed) > 3 else ""
+            named = ", ".join(f"`{name}`" for name in believed[:3])
+            self.notes[f"the extents that a file declares of {named}{more} are believed"] = None
         inputs = {name: self._declared(name) for name in self.model.inputs}
         return Dataflow(str(self.model.path), tuple(operations), inputs, self.model.outputs, self.constants, tuple(self.notes))
 

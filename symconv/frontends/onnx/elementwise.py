@@ -132,6 +132,9 @@ def read_arithmetic(site: Site) -> Reading:
     sides = [name for name in (0, 1) if site.node.input(name) and site.model.constant(site.node.input(name), 1 << 31) is not None]
     if len(sides) != 1:
         site.fail("combines two values that are not constant" if not sides else "has two constants")
+    held = site.model.constant(site.node.input(sides[0]), 1 << 31)
+    if held is None or held.dtype.kind != "f":
+        site.fail("computes with integers, which are cut off or wrap around")
     form = FORMS[site.node.op]
     if sides[0] == 0 and form in ("subtract", "divide"):
         if form == "divide":

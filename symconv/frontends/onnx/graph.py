@@ -23,7 +23,7 @@ from typing import Any, TypeVar, cast
 import attrs
 import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import AttributeProto, ModelProto, TensorProto
+from onnx import AttributeProto, ModelProto, TensorProto, defs
 
 from symconv.errors import ModelError
 from symconv.frontends.onnx.tensors import Tensor, shown
@@ -226,6 +226,10 @@ class _Reading:
         for item in graph.sparse_initializer:
             self.tensor(item.values), self.tensor(item.indices)
         for function in self.proto.functions:
+            if function.domain in ("", "ai.onnx") and defs.has(function.name):
+                raise self.fail(
+                    f"its function {shown(function.name)} has the name of an operator of ONNX; runtimes do not agree which counts."
+                )
             self.opaque(function.node)
         declared = [item.name for item in graph.input]
         if repeated := [name for name, count in Counter(declared).items() if count > 1 or not name]:

@@ -11,10 +11,10 @@ attributes that are written out here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
-from onnx import defs
+from onnx import TensorProto, defs
 
 from symconv.frontends.onnx.graph import Node, OnnxModel
 from symconv.frontends.onnx.tensors import Tensor
@@ -31,6 +31,8 @@ STEADY = frozenset({
 """Operators that mean the same from operator set 9 on, once attributes are written out and moved to inputs as newer versions have them."""
 COMMUTATIVE = frozenset({"Add", "Mul", "And", "Or", "Xor", "Equal", "Max", "Min", "Sum", "Mean", "BitwiseAnd", "BitwiseOr", "BitwiseXor"})
 RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"})
+SOUNDS_RANDOM = ("random", "dropout", "sampl", "bernoulli", "multinomial")
+"""Parts of names by which operators of other domains are taken to draw random numbers."""
 FLOAT8 = frozenset({17, 18, 19, 20, 24})
 """Element types for which a cast has more to settle."""
 SUMS = frozenset({"Add", "Sub", "Sum"})
@@ -58,8 +60,11 @@ def growth(node: Node) -> str:
 
 def impurity(model: OnnxModel, node: Node) -> str:
     """Why equal inputs need not give equal outputs, or ""."""
+    if node.domain and not any(_called(model, node.proto)):
+        sounds = any(part in node.op.lower() for part in SOUNDS_RANDOM)
+        return f"`{node.domain}.{node.op}` is not known, and its name says that it draws random numbers" if sounds else ""
     if node.domain:
-        return ""
+        return f"`{node.op}` is a function that draws random numbers" if _draws(model, (node.proto,), set()) else ""
     if node.op in RANDOM:
         return f"`{node.op}` draws random numbers"
     if node.op == "Dropout" and node.input(2):
@@ -67,16 +72,35 @@ def impurity(model: OnnxModel, node: Node) -> str:
         if held is None or held.any():
             return "`Dropout` draws random numbers in training mode"
     inner = [sub for item in node.proto.attribute for sub in (item.g, *item.graphs)]
-    if any(_draws(graph) for graph in inner):
+    if any(_draws(model, graph.node, set()) for graph in inner):
         return f"`{node.op}` holds a subgraph that draws random numbers"
     return ""
 
 
-def _draws(graph: Any) -> bool:
-    return any(
-        item.op_type in RANDOM or any(_draws(sub) for attribute in item.attribute for sub in (attribute.g, *attribute.graphs))
-        for item in graph.node
-    )
+def _draws(model: OnnxModel, nodes: Iterable[Any], seen: set[int]) -> bool:
+    """Whether one of some nodes, or of those in subgraphs and functions that they use, may draw random numbers."""
+    for item in nodes:
+        if item.op_type in RANDOM or (item.op_type == "Dropout" and len(item.input) > 2 and item.input[2]):
+            return True
+        bodies = [sub.node for attribute in item.attribute for sub in (attribute.g, *attribute.graphs)]
+        for place, function in _called(model, item):
+            if place not in seen:
+                seen.add(place)
+                bodies.append(function.node)
+        if any(_draws(model, body, seen) for body in bodies):
+            return True
+    return False
+
+
+def _called(model: OnnxModel, item: Any) -> Iterator[tuple[int, Any]]:
+    """The functions of the model that a node may call, with their places."""
+    for place, function in enumerate(model.proto.functions):
+        if function.name == item.op_type and _domain(function.domain) == _domain(item.domain):
+            yield place, function
+
+
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
 
 
 def key(model: OnnxModel, node: Node, rank: int | None) -> tuple[Hashable, dict[str, Any], tuple[tuple[int, ...], ...]]:
@@ -85,13 +109,13 @@ def key(model: OnnxModel, node: Node, rank: int | None) -> tuple[Hashable, dict[
     Returns:
         The key, the attributes, and per optional input that the node spells as an attribute: (position, *values).
     """
-    attributes = {name: _plain(value) for name, value in node.attributes.items()}
+    attributes = {name: _plain(model, value) for name, value in node.attributes.items()}
     schema = _schema(model, node)
     if schema is None:
         return (node.domain, node.op, _version(model, node), _functions(model, node), _frozen(attributes)), attributes, ()
     for name, held in schema.attributes.items():
         if name not in attributes and held.default_value.type:
-            attributes[name] = _plain(_default(held.default_value))
+            attributes[name] = _plain(model, _default(held.default_value))
     version: Any = schema.since_version
     moved: tuple[tuple[int, ...], ...] = ()
     if not node.domain and node.op in STEADY:
@@ -111,10 +135,9 @@ def _settled(node: Node, attributes: dict[str, Any], since: int, rank: int | Non
             return "last", ()
         return (since if since >= 13 else ("coerced", since)), ()
     if op in ("Squeeze", "Unsqueeze") or op.startswith("Reduce"):
-        if "axes" in attributes:
-            axes = attributes.pop("axes")
-            if axes:
-                moved.append((1, *axes))
+        axes = attributes.pop("axes", None)
+        if axes or (axes is not None and not op.startswith("Reduce")):
+            moved.append((1, *axes))
         if op.startswith("Reduce"):
             attributes.setdefault("noop_with_empty_axes", 0)
     if op == "Split":
@@ -162,12 +185,35 @@ def _version(model: OnnxModel, node: Node) -> int:
     return next((entry.version for entry in model.proto.opset_import if entry.domain == node.domain), model.opset)
 
 
-def _functions(model: OnnxModel, node: Node) -> str:
-    """A digest of the model's functions, for a node that may be one of them."""
-    found = [f for f in model.proto.functions if f.name == node.op and f.domain == node.domain]
-    if not found:
-        return ""
-    return hashlib.sha256(b"".join(f.SerializeToString(deterministic=True) for f in model.proto.functions)).hexdigest()
+def _functions(model: OnnxModel, node: Node) -> Hashable:
+    """The model's functions and the overload that is meant, for a node that may be one of them."""
+    return (node.proto.overload, _surroundings(model)) if any(_called(model, node.proto)) else ""
+
+
+def _surroundings(model: OnnxModel) -> Hashable:
+    """What decides, besides themselves, what nodes inside a subgraph or a function compute: operator sets and functions."""
+
+    def found() -> Hashable:
+        sets = sorted((_domain(entry.domain), entry.version) for entry in model.proto.opset_import)
+        return (*sets, *(_message(model, function) for function in model.proto.functions))
+
+    return model.remembered("surroundings", found)
+
+
+def _message(model: OnnxModel, message: Any) -> str:
+    """A digest of a graph or another message, with the contents of tensors that are stored beside the file."""
+    hashed = hashlib.sha256(message.SerializeToString(deterministic=True))
+    stack = [message]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, TensorProto):
+            if item.data_location == TensorProto.EXTERNAL:
+                hashed.update(f"{item.name} {Tensor.make(item, model.path.absolute().parent).digest()}".encode())
+            continue
+        for field, value in item.ListFields():
+            if field.type == field.TYPE_MESSAGE:
+                stack.extend(value if field.is_repeated else (value,))
+    return hashed.hexdigest()
 
 
 def _default(attribute: Any) -> Any:
@@ -188,14 +234,14 @@ def _default(attribute: Any) -> Any:
     return None
 
 
-def _plain(value: Any) -> Any:
+def _plain(model: OnnxModel, value: Any) -> Any:
     """An attribute's value as something hashable."""
     if isinstance(value, Tensor):
         return ("tensor", value.dtype, value.shape, value.digest())
     if isinstance(value, (tuple, list)):
-        return tuple(_plain(item) for item in value)
+        return tuple(_plain(model, item) for item in value)
     if hasattr(value, "SerializeToString"):
-        return ("message", hashlib.sha256(value.SerializeToString(deterministic=True)).hexdigest())
+        return ("message", _message(model, value), _surroundings(model))
     return value
 
 

@@ -41,6 +41,8 @@ class Analysis:
     model: OnnxModel
     shapes: dict[str, Shape]
     numbers: dict[str, Integers]
+    believed: tuple[str, ...] = ()
+    """Computed values that other nodes use, of which only the file's declaration says what extents they have."""
 
     def shape(self, value: str) -> Shape | None:
         """The extents of a value, or None."""
@@ -68,6 +70,7 @@ class _Follower(State):
         super().__init__(model)
         graph = model.proto.graph
         self.said: dict[str, Shape] = model.remembered("said", dict)
+        self.believed: list[str] = []
         self.declared = {item.name: item for item in (*graph.value_info, *graph.output, *graph.input)}
 
     def run(self) -> Analysis:
@@ -76,7 +79,7 @@ class _Follower(State):
             self.given(name)
         for node in self.model.nodes:
             self.follow(node)
-        return Analysis(self.model, self.shapes, self.numbers)
+        return Analysis(self.model, self.shapes, self.numbers, tuple(self.believed))
 
     def given(self, name: str) -> None:
         """An input or initializer."""
@@ -133,6 +136,7 @@ class _Follower(State):
         for name in outputs:
             if name not in self.shapes and (declared := self.declaration(name)) is not None:
                 self.shapes[name] = declared
+                self.believed += [name] if self.model.consumers(name) else []
             elif name not in self.shapes and name in self.said:
                 self.shapes[name] = self.said[name]
 
