@@ -162,7 +162,9 @@ def _scatter(
     if scaled:
         values = np.array([value * _number(c) for value, c in zip(values.tolist(), scale, strict=True)], dtype=out.dtype)
     flat = np.ravel_multi_index(where, out.shape)
-    if np.unique(flat).size == flat.size:
+    hit = np.zeros(out.size, dtype=bool)
+    hit[flat] = True
+    if np.count_nonzero(hit) == flat.size:  # every entry receives one value at most
         out[where] = values
     else:
         np.add.at(out, where, values)

@@ -67,6 +67,7 @@ def _facts(found: Comparison) -> list[Fact]:
     rows.append(Fact("operations", congruent))
     if told:
         rows.append(Fact("other parts", told))
+    rows += _trust(found)
     if found.relation is Likeness.UP_TO:
         worst = max((row.distance for row in found.rows if row.distance is not None), default=Fraction(0))
         rows.append(Fact("distance", f"at most {number(worst)} in each part, for inputs |x| <= 1 of that part: proved"))
@@ -83,6 +84,23 @@ def _facts(found: Comparison) -> list[Fact]:
     rows.append(Fact("assumes", "; ".join(found.assumptions)))
     rows.append(Fact("time", f"{found.seconds:.2g} s" if found.seconds >= 1 else f"{1000 * found.seconds:.0f} ms"))
     return rows
+
+
+def _trust(found: Comparison) -> list[Fact]:
+    """What vouches for the parts that are the same or close."""
+    near = [row for row in found.rows if row.relation in (Likeness.IDENTICAL, Likeness.UP_TO)]
+    if not near:
+        return []
+    certified = sum(row.trust == "certified" for row in near)
+    weighed = sum(row.trust == "congruence" for row in near)
+    told = [f"{certified} certified: the independent checker accepted what they rest on" if certified else ""]
+    told += [f"{weighed} equal layers, compared weight by weight" if weighed else ""]
+    told += [f"{rest} by exact arithmetic that nothing re-checked" if (rest := len(near) - certified - weighed) else ""]
+    return [Fact("trust", f"of {_plural(len(near))} that are the same or close, {'; '.join(filter(None, told))}")]
+
+
+def _plural(parts: int) -> str:
+    return f"{parts} part{'' if parts == 1 else 's'}"
 
 
 def _count(operations: int) -> str:

@@ -101,7 +101,7 @@ BAD = [
     ["check", LEFT, SAME, "--json", "--format", "md"],
     ["check", LEFT, SAME, "--format", "pdf"],
     ["convert", LEFT],
-    ["convert", LEFT, "--to", "fastest"],
+    ["convert", LEFT, "--to", "fastest", "--extents", "0"],
     ["convert", LEFT, "--to", "something"],
     ["convert", "ReLU()", "--to", "transposed", "--channels", "1"],
     ["explain", "Conv1d("],
@@ -276,4 +276,6 @@ def test_references(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypa
     assert classes.code == 1 and classes.out.startswith("left in right, strictly")
     assert "only one side carries weights" in classes.out
     converted = run(capsys, "convert", "two_nets:one", "--to", "lr-shuffle")
-    assert converted.code == 0 and "weights are left out" in converted.err
+    assert converted.code == 0 and converted.out.startswith("1 of 1 layer converted to lr-shuffle")
+    weightless = run(capsys, "convert", "two_nets:one", "--to", "lr-shuffle", "--channels", "1")
+    assert weightless.code == 0 and "weights are left out" in weightless.err

@@ -335,6 +335,7 @@ class _Walk:
             exact=finding.exact,
             domain=finding.domain,
             witness=finding.witness,
+            trust=finding.trust,
             reason=finding.reason,
             detail=finding.detail,
             at=pair,

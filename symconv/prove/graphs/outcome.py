@@ -39,6 +39,8 @@ class Row:
         gain: a bound on the outputs' growth: how far two outputs of the left part are apart where two inputs differ by at most 1.
         domain: how the extents that each side accepts compare, where that is not "same".
         witness: input and both outputs as `check` has them, or None.
+        trust: "certified" if the independent checker accepted what this rests on, "congruence" if equal layers were compared weight
+            by weight; None if it is exact arithmetic that nothing re-checked.
         reason, detail: why an unknown is one.
         cause: the shortest true sentence on what differs, or None.
         proved: whether undoing that cause was proved to make the two sides the same.
@@ -57,6 +59,7 @@ class Row:
     gain: Fraction | None = None
     domain: str | None = None
     witness: dict[str, Any] | None = None
+    trust: str | None = None
     reason: str | None = None
     detail: str | None = None
     cause: str | None = None

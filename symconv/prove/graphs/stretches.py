@@ -54,6 +54,8 @@ class Finding:
 
     Args:
         shapes: whether the outputs have different shapes.
+        trust: "certified" if the independent checker accepted what this rests on, "congruence" if equal layers were compared
+            weight by weight, else None.
     """
 
     relation: Likeness
@@ -64,6 +66,7 @@ class Finding:
     reason: str | None = None
     detail: str | None = None
     shapes: bool = False
+    trust: str | None = None
 
 
 Chain = tuple[tuple[Layer, ...], tuple[Weights | None, ...]]
@@ -122,14 +125,15 @@ def _network(part: Part) -> WeightedNetwork:
 
 
 def _decided(left: Part, right: Part, channels: int | None, seconds: float) -> Finding:
-    verdict = decide_weighted(_network(left), _network(right), channels=channels, seconds=seconds, certify=False)
+    verdict = decide_weighted(_network(left), _network(right), channels=channels, seconds=seconds)
     domain = None if verdict.domain in (None, DomainRelation.SAME) else verdict.domain.value
+    trust = None if verdict.trust is None else verdict.trust.value
     match verdict.relation:
         case Relation.IDENTICAL:
-            return Finding(relation=Likeness.IDENTICAL, distance=Fraction(0), exact=True, domain=domain)
+            return Finding(relation=Likeness.IDENTICAL, distance=Fraction(0), exact=True, domain=domain, trust=trust)
         case Relation.DIFFERENT:
             distance = Fraction(verdict.distance or 0)
-            return Finding(relation=Likeness.DIFFERENT, distance=distance, exact=True, domain=domain, witness=verdict.witness)
+            return Finding(relation=Likeness.DIFFERENT, distance=distance, exact=True, domain=domain, witness=verdict.witness, trust=trust)
         case Relation.SHAPES_DIFFER:
             return Finding(relation=Likeness.DIFFERENT, domain=domain, witness=verdict.witness, shapes=True)
         case _:
@@ -148,8 +152,9 @@ def same_layers(left: Part, right: Part, *, witness: bool = True) -> Finding | N
     assert isinstance(layer, (Conv, ConvTranspose)) and a is not None and b is not None
     worst = distance(layer, a, b)
     if not worst:
-        return Finding(relation=Likeness.IDENTICAL, distance=Fraction(0), exact=True)
-    return Finding(relation=Likeness.DIFFERENT, distance=worst, exact=True, witness=_impulse(left, right) if witness else None)
+        return Finding(relation=Likeness.IDENTICAL, distance=Fraction(0), exact=True, trust="congruence")
+    shown = _impulse(left, right) if witness else None
+    return Finding(relation=Likeness.DIFFERENT, distance=worst, exact=True, witness=shown, trust="congruence")
 
 
 def _own(part: Part) -> int | None:
@@ -227,7 +232,7 @@ def _moved(left: Part, right: Part, channels: int | None, seconds: float) -> Fin
         return None
     one, two = (_biased(part) for part in (left, right))
     verdict, stages = decide_stages(
-        Sequential(one.layers), Sequential(two.layers), channels=channels, seconds=seconds, presburger=False, check=False, witness=False
+        Sequential(one.layers), Sequential(two.layers), channels=channels, seconds=seconds, presburger=False, witness=False
     )
     if len(stages) != 1 or verdict.relation not in (Relation.EQUAL, Relation.LEFT_IN_RIGHT, Relation.RIGHT_IN_LEFT):
         return None
@@ -244,7 +249,8 @@ def _moved(left: Part, right: Part, channels: int | None, seconds: float) -> Fin
     part = Part(target.layers, tuple(moved if k == place else None for k in range(len(target.layers))))
     found = same_layers(part, target) if forth else same_layers(target, part)
     domain = None if verdict.domain is DomainRelation.SAME else verdict.domain.value
-    return None if found is None else attrs.evolve(found, domain=domain)
+    trust = None if verdict.trust is None else verdict.trust.value
+    return None if found is None else attrs.evolve(found, domain=domain, trust=trust)
 
 
 def _only_moves(moves: Any) -> bool:
