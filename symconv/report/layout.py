@@ -14,6 +14,10 @@ GAP = 3
 """Blanks between grids."""
 
 
+LONGEST_WORD = 40
+"""Longer words, such as paths, may be broken."""
+
+
 def picture_lines(picture: Picture, width: int) -> list[str]:
     """The groups side by side where they fit into `width`, otherwise one under the other."""
     titled = any(grid.title for group in picture.groups for grid in group.grids)
@@ -67,11 +71,11 @@ def _join(blocks: Sequence[list[str]], gap: int) -> list[str]:
 
 
 def table_lines(table: Table, width: int) -> list[str]:
-    """A table with a rule under its heading; where it is too wide, its widest columns are wrapped between words."""
+    """A table with a rule under its heading; where it is too wide, its widest columns are wrapped between words, and within words only if they are paths."""
     rows = [table.columns, *table.rows]
     columns = range(len(table.columns))
     widths = [max(1, *(len(row[k]) for row in rows)) for k in columns]
-    least = [max(1, *(len(word) for row in rows for word in ["", *row[k].split()])) for k in columns]
+    least = [max(1, *(min(len(word), LONGEST_WORD) for row in rows for word in ["", *row[k].split()])) for k in columns]
     while sum(widths) + 2 * (len(widths) - 1) > width:
         loose = [k for k in columns if widths[k] > least[k]]
         if not loose:
@@ -93,7 +97,7 @@ def _row_lines(table: Table, row: Sequence[str], widths: Sequence[int]) -> list[
 
 def _cell_lines(text: str, width: int) -> list[str]:
     """The text between words, a chain first at its `>>`."""
-    pieces = (textwrap.wrap(piece, width, break_long_words=False, break_on_hyphens=False) for piece in wrap_expression(text, width))
+    pieces = (textwrap.wrap(piece, width, break_on_hyphens=False) for piece in wrap_expression(text, width))
     return [line for piece in pieces for line in piece] or [""]
 
 

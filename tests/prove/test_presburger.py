@@ -264,7 +264,7 @@ def test_time_is_bounded_where_the_solver_is_slow() -> None:
     started = time.monotonic()
     answer = confirm(stage, Budget(0.5))
     assert answer == "agrees" or answer.startswith("left out")
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 10  # without its limit the solver takes minutes; a busy machine may treble half a second
 
 
 @pytest.mark.parametrize(("left", "right", "relation"), TRUE)
