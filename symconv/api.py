@@ -122,12 +122,14 @@ def convert(
     fold: bool = False,
     target: str | Iterable[str] = (),
     common_extents: bool = False,
+    example: Any = None,
+    seconds: float = 4.0,
 ) -> Any:
     """The equivalent layer of another form, with its kernel's reshuffle and a certificate; or a whole module with its layers rewritten.
 
     Args:
         layer: an expression or a layer; or a torch.nn.Module, or a reference to one.
-        to: lr-shuffle, transposed, zero-insertion or unshuffle.
+        to: lr-shuffle, transposed, zero-insertion or unshuffle; for modules also fastest.
         channels: input channels, where no layer says how many.
         budget: seconds.
         only, exclude: modules: shell patterns of the layers' dotted names.
@@ -135,16 +137,29 @@ def convert(
         fold: modules: drop parametrizations such as weight_norm, and keep the weights that they make.
         target: modules: what the target cannot run, such as "max-stride=2,no-groups".
         common_extents: modules: whether a form that accepts fewer extents will do.
+        example: fastest: an input of the module, or a tuple of its arguments, as it is to be run.
+        seconds: fastest: to measure each layer; `budget` is for its proofs.
 
     Returns:
         For a layer a `Conversion`; its `reason` says why not, where there is no such form. For a module a `ModuleConversion`: `.module`
         is a new module with every eligible layer rewritten and its weights moved, `.layers` says what was done to each, and
-        `.convert_state_dict` and `.revert_state_dict` map checkpoints.
+        `.convert_state_dict` and `.revert_state_dict` map checkpoints. For fastest a `FastestConversion`: `.module` executes every layer
+        in the fastest certified way, with the same parameters under the same names; `.layers` holds the measurements.
 
     Raises:
         UsageError: an unknown form, options that do not fit, or what is not a layer.
     """
     module = _module(layer)
+    if to == "fastest":
+        from symconv.convert.fastest import Setting, convert_to_fastest
+
+        if module is None or example is None:
+            raise ModelError("`to='fastest'` needs a module and an `example` input to measure it with.")
+        if tie or target or common_extents or channels is not None:
+            raise ModelError("`tie`, `target`, `common_extents` and `channels` do not go with `to='fastest'`. Leave them out.")
+        return convert_to_fastest(module, example, only=only, exclude=exclude, fold=fold, setting=Setting(seconds=seconds, budget=budget))
+    if example is not None:
+        raise ModelError("`example` is for `to='fastest'`. Leave it out.")
     if module is not None:
         from symconv.convert.torch_modules import convert_module
 

@@ -62,13 +62,19 @@ class Reshuffle:
 
         out = np.zeros(kernel_shape(self.target), dtype=kernel.dtype)
         _scatter(out, kernel, self.moves, self.axes, self.source, self.target)
-        new_bias = None
-        if has_bias(self.target):
-            new_bias = np.zeros(bias_length(self.target), dtype=kernel.dtype if bias is None else bias.dtype)
-            if bias is not None and self.bias is not None:
-                for v, w, c in self.bias_entries():
-                    new_bias[w] = new_bias[w] + bias[v] * _number(c) if c != 1 or new_bias[w] else bias[v]
-        return out, new_bias
+        return out, self.apply_bias(bias, kernel.dtype)
+
+    def apply_bias(self, bias: Any, dtype: Any = float) -> Any:
+        """The target's bias from the source's: None if the target has none, zeros of `dtype` if the source has none."""
+        import numpy as np
+
+        if not has_bias(self.target):
+            return None
+        out = np.zeros(bias_length(self.target), dtype=dtype if bias is None else bias.dtype)
+        if bias is not None and self.bias is not None:
+            for v, w, c in self.bias_entries():
+                out[w] = out[w] + bias[v] * _number(c) if c != 1 or out[w] else bias[v]
+        return out
 
 
 def reshuffle(stage: StageResult, *, forth: bool = True) -> Reshuffle | None:

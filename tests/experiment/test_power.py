@@ -207,10 +207,10 @@ def test_the_answer_says_what_was_found(shift: float, noise: float, seeds: int, 
 def test_a_killed_command_leaves_no_process_behind_and_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
-    command = [sys.executable, "-m", "symconv", "power", "--part", "trained", "--grid", "tiny", "--seeds", "12", "--no-timing"]
+    command = [sys.executable, "-m", "symconv", "power", "--part", "trained", "--grid", "tiny", "--seeds", "4", "--no-timing"]
     command += ["--images", str(pictures(folder)), "--state", str(tmp_path / "state")]
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
-    while len(list(tmp_path.glob("state/*/result.json"))) < 3:
+    while len(list(tmp_path.glob("state/*/result.json"))) < 2:
         time.sleep(0.1)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
@@ -219,9 +219,9 @@ def test_a_killed_command_leaves_no_process_behind_and_goes_on(tmp_path: Path) -
         assert time.monotonic() < patience, "a process of the killed command goes on"
         time.sleep(0.1)
     held = {path: path.stat().st_mtime_ns for path in tmp_path.glob("state/*/result.json")}
-    assert 3 <= len(held) < 60
+    assert 2 <= len(held) < 20
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    assert len(list(tmp_path.glob("state/*/result.json"))) == 60
+    assert len(list(tmp_path.glob("state/*/result.json"))) == 20
     assert all(path.stat().st_mtime_ns == when for path, when in held.items())
 
 

@@ -64,6 +64,8 @@ def chain_to(model: OnnxModel, output: str, ends: Callable[[str], bool]) -> Stre
             parts[-1:] = [inserted]
         elif reading.layer is None:
             return reading.reason
+        elif reading.notes:
+            return reading.notes[0]  # runtimes and the specification disagree: another form would show which of them is followed
         else:
             parts.append(reading.layer.layers)
         if reading.output != value:

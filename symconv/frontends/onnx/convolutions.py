@@ -54,7 +54,12 @@ def read_conv_transpose(site: Site) -> Reading:
     cropped = tuple((b + s * zb, e + s * ze) for (b, e), (zb, ze), s in zip(margins, zeros, steps, strict=True))
     layers: list[Layer] = [Pad(zeros)] if any(map(any, zeros)) else []
     layers.append(ConvTranspose.make(axes, kernel[0], kernel[1] * group, kernel[2:], steps, cropped, extra, group, bias, gaps))
-    return site.reading(*layers, axes=axes, kernel=site.parameter(1), bias=site.parameter(2), extents=extents)
+    derived = site.node.attributes.get("output_shape") or _auto_pad(site).startswith("SAME")
+    notes: tuple[str, ...] = ()
+    if derived and any(sum(pair) < 0 for pair in margins):
+        text = "asks for samples that no tap reaches; by the specification they are zeros, ONNX Runtime leaves them out"
+        notes = (f"`{site.node.name}` {text}",)
+    return site.reading(*layers, axes=axes, kernel=site.parameter(1), bias=site.parameter(2), extents=extents, notes=notes)
 
 
 def window_margins(site: Site, axes: int, reach: Sequence[int], steps: Sequence[int]) -> tuple[Margins, tuple[int | None, ...]]:

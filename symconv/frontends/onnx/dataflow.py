@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
+from symconv.errors import ModelError
 from symconv.frontends.onnx.chains import chain_to
 from symconv.frontends.onnx.graph import Node, OnnxModel
 from symconv.frontends.onnx.meanings import growth, impurity, is_commutative, key
 from symconv.frontends.onnx.network import network
 from symconv.frontends.onnx.nodes import Reading, readings
 from symconv.frontends.onnx.shapes import analysis
+from symconv.frontends.onnx.tensors import shown
 from symconv.layers import BatchNorm, Conv, ConvTranspose, PReLU, Sequential, Shuffle
 from symconv.prove.graphs.dataflow import Constant, Dataflow, Declared, Operation, Stretch
 
@@ -86,6 +88,10 @@ class _Builder:
     def _declared(self, name: str) -> Declared:
         info = next(item for item in self.model.proto.graph.input if item.name == name)
         tensor = info.type.tensor_type
+        if tensor.elem_type not in TensorProto.DataType.values():
+            raise ModelError(
+                f"`{self.model.path}`: input {shown(name)} has the element type {tensor.elem_type}, which ONNX does not define."
+            )
         dtype = TensorProto.DataType.Name(tensor.elem_type) if info.type.HasField("tensor_type") else info.type.WhichOneof("value") or "?"
         return Declared(dtype, self.model.shape(name))
 

@@ -138,9 +138,8 @@ def _field(one: Any, two: Any, field: str) -> str:
     if field == "order":
         return order_text(one, a, b)
     if field == "padding" and isinstance(a, tuple) and isinstance(b, tuple):
-        return pads_text(
-            *(tuple(item if isinstance(item, tuple) else (item, item) for item in pads) for pads in (a, b))
-        )  # poolings pad alike
+        was, now = (tuple(item if isinstance(item, tuple) else (item, item) for item in pads) for pads in (a, b))  # poolings pad alike
+        return pads_text(was, now)
     if field == "amounts" and isinstance(a, tuple) and isinstance(b, tuple):
         return pads_text(a, b) if any(x > 0 for pair in (*a, *b) for x in pair) else pads_text(_negated(a), _negated(b), "crops")
     if field == "arguments":

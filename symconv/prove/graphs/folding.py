@@ -200,24 +200,30 @@ def largest_row(layer: Conv | ConvTranspose, own: Weights) -> Fraction:
 
 
 def row_sums(layer: Conv | ConvTranspose, kernel: Any) -> Any:
-    """Sums of a kernel over all taps that one output sample sees in the interior: (out_channels, phases...)."""
+    """Sums of a kernel over all taps that one output sample sees in the interior: (out_channels, phases with taps)."""
     if isinstance(layer, Conv):
         return kernel.sum(axis=tuple(range(1, kernel.ndim))).reshape(-1, *(1,) * layer.axes)
-    classes, shape = residues(layer), layer.stride
+    classes, count = residues(layer)
     grouped = kernel.reshape(layer.groups, layer.in_channels // layer.groups, *kernel.shape[1:]).sum(axis=1)
     flat = grouped.reshape(layer.out_channels, -1)
-    out = np.zeros((math.prod(shape), layer.out_channels))
+    out = np.zeros((count, layer.out_channels))
     np.add.at(out, classes.ravel(), flat.T)
-    return out.T.reshape(layer.out_channels, *shape)
+    return out.T
 
 
-def residues(layer: ConvTranspose) -> Any:
-    """For every tap the number of the phase (row-major residues of d j modulo the stride) of the output samples that see it."""
-    total = np.zeros(layer.kernel, dtype=np.int64)
+def residues(layer: ConvTranspose) -> tuple[Any, int]:
+    """For every tap the number of the phase (residues of d j modulo the stride) of the output samples that see it, and how many there are.
+
+    Phases that see no tap have no number, so that large strides cost nothing; their samples are the bias.
+    """
+    total, count = np.zeros(layer.kernel, dtype=np.int64), 1
     for axis, (taps, step, gap) in enumerate(zip(layer.kernel, layer.stride, layer.dilation, strict=True)):
-        own = (np.arange(taps) * gap % step).reshape(-1, *(1,) * (layer.axes - axis - 1))
-        total = total * step + own
-    return total
+        places = [j * gap % step for j in range(taps)]
+        numbers = {place: number for number, place in enumerate(sorted(set(places)))}
+        own = np.array([numbers[place] for place in places], dtype=np.int64)
+        total = total * len(numbers) + own.reshape(-1, *(1,) * (layer.axes - axis - 1))
+        count *= len(numbers)
+    return total, count
 
 
 def gain_of(layer: Layer, own: Weights | None) -> Fraction | None:

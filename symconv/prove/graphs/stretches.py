@@ -11,7 +11,6 @@ split into two floats that add up to them exactly.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -179,7 +178,7 @@ def distance(layer: Conv | ConvTranspose, left: Weights, right: Weights) -> Frac
     if not (high.any() or low.any() or shift[0].any() or shift[1].any()):
         return Fraction(0)
     numbers = _rows(layer)
-    phases = math.prod(layer.stride) if isinstance(layer, ConvTranspose) else 1
+    phases = residues(layer)[1] if isinstance(layer, ConvTranspose) else 1
     flat, count = numbers.ravel(), layer.out_channels * phases
     order = np.argsort(flat, kind="stable")
     ends = np.searchsorted(flat[order], np.arange(count + 1))
@@ -220,7 +219,8 @@ def _rows(layer: Conv | ConvTranspose) -> Any:
         return np.broadcast_to(own, (layer.out_channels, layer.in_channels // layer.groups, *layer.kernel))
     inward, outward = layer.in_channels // layer.groups, layer.out_channels // layer.groups
     channel = np.arange(layer.in_channels).reshape(-1, 1) // inward * outward + np.arange(outward)
-    return channel.reshape(*channel.shape, *(1,) * layer.axes) * math.prod(layer.stride) + residues(layer)
+    phase, count = residues(layer)
+    return channel.reshape(*channel.shape, *(1,) * layer.axes) * count + phase
 
 
 def _moved(left: Part, right: Part, channels: int | None, seconds: float) -> Finding | None:
