@@ -203,8 +203,11 @@ def _slice(node: Node, inputs: Arrays, limit: int) -> Any:
     index = [slice(None)] * held.ndim
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         count = held.shape[axis]
-        if step < 0 and end < -count:
-            index[axis] = slice(start, None, step)
+        if step < 0 and end >= count:  # nothing by the specification, everything in ONNX Runtime for the largest end
+            raise _NotConstant
+        if step < 0:  # numpy takes a start before the first sample for nothing, ONNX for the first sample
+            first = min(max(start + count if start < 0 else start, 0), count - 1)
+            index[axis] = slice(first if count else 0, None if end < -count else end, step)
         else:
             index[axis] = slice(start, end, step)
     return held[tuple(index)]

@@ -20,7 +20,7 @@ Lookup = Callable[[str], Sequence[Extent | None] | None]
 
 def cuts(model: OnnxModel, node: Node, shape: Sequence[Extent], integers: Lookup) -> dict[int, tuple[int, int]] | str:
     """Per axis how many samples a Slice takes off before and after; or why that depends on the extent."""
-    found = _arguments(node, integers, len(shape))
+    found = _arguments(model, node, integers, len(shape))
     if isinstance(found, str):
         return found
     out: dict[int, tuple[int, int]] = {}
@@ -36,7 +36,7 @@ def cuts(model: OnnxModel, node: Node, shape: Sequence[Extent], integers: Lookup
     return out
 
 
-def _arguments(node: Node, integers: Lookup, rank: int) -> list[tuple[int, Extent, Extent, Extent]] | str:
+def _arguments(model: OnnxModel, node: Node, integers: Lookup, rank: int) -> list[tuple[int, Extent, Extent, Extent]] | str:
     if "starts" in node.attributes:
         columns = [[Extent.of(int(item)) for item in node.attributes.get(name, ())] for name in ("starts", "ends", "axes")]
         columns.append([])
@@ -46,6 +46,9 @@ def _arguments(node: Node, integers: Lookup, rank: int) -> list[tuple[int, Exten
             held = integers(node.input(position)) if node.input(position) else ()
             if held is None or any(item is None for item in held):
                 return f"its {name} are not known before it runs"
+            fixed = model.constant(node.input(position)) if node.input(position) else None
+            if fixed is not None and fixed.dtype.kind not in "iu":
+                return f"its {name} are not integers"
             columns.append([item for item in held if item is not None])
     starts, ends, axes, steps = columns
     axes = axes or [Extent.of(axis) for axis in range(len(starts))]
