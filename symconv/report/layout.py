@@ -71,7 +71,7 @@ def _join(blocks: Sequence[list[str]], gap: int) -> list[str]:
 
 
 def table_lines(table: Table, width: int) -> list[str]:
-    """A table with a rule under its heading; where it is too wide, its widest columns are wrapped between words, and within words only if they are paths."""
+    """A table with a rule under its heading; where it is too wide, its widest columns are wrapped between words (within paths, too)."""
     rows = [table.columns, *table.rows]
     columns = range(len(table.columns))
     widths = [max(1, *(len(row[k]) for row in rows)) for k in columns]

@@ -18,13 +18,14 @@ from symconv.conformance.torch_oracle import to_module
 from symconv.convert.fastest import Fastest, Lap, Setting, cache, choose, choosing, clock, convert_to_fastest, engines
 from symconv.convert.fastest.choosing import core_of, faster
 from symconv.convert.fastest.equivalents import certified_forms
-from symconv.convert.fastest.exactness import PRECISION, Reference, integers, largest, terms_of
+from symconv.convert.fastest.exactness import PRECISION, Reference, Size, integers, largest, terms_of
 from symconv.convert.fastest.lowered import lowered
 from symconv.convert.fastest.routes import routes
 from symconv.errors import LayerError, ModelError
 from symconv.frontends.text import parse
 from symconv.layers import Conv, flatten, input_channels
 
+SIZE = Size(8)
 QUICK = Setting(seconds=0.02, cached=False, frugal=False)
 
 PLAIN = "ConvTranspose2d(3, 2, 4, stride=2, padding=1)"
@@ -89,13 +90,26 @@ def test_every_route_gives_the_layers_integers(text: str, dtype: torch.dtype) ->
     forms = certified_forms(parse(text))
     members = modules(text, dtype)
     like = torch.empty(0, dtype=dtype)
-    reference = Reference(nn.Sequential(*members), shapes(text), like, terms_of(forms))
+    reference = Reference(nn.Sequential(*members), shapes(text), like, SIZE)
     assert len(reference.pairs) >= 2
     found = routes(forms, "cpu", dtype)
     assert len(found) >= 2 or text in LAYERS[-2:]
     for route in found:
         with torch.no_grad():
             assert reference.deviation(Fastest(members, core_of(members), route, text, strict=True)) is None, route.name
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_narrow_formats_are_compared_by_impulses(monkeypatch, dtype: torch.dtype) -> None:
+    text = "ConvTranspose2d(40, 6, 4, stride=2, padding=1)"
+    choice = choose(parse(text), [own.to(dtype) for own in modules(text)], (1, 40, 5, 5), QUICK)
+    rows = {row.name: row for row in choice.rows}
+    assert rows["lr-shuffle, both: matmul"].status != "refused", rows["lr-shuffle, both: matmul"].reason
+    right = engines.Multiply.run
+    monkeypatch.setattr(engines.Multiply, "run", lambda self, x, state: right(self, x, state).roll(1, 1))
+    choice = choose(parse(text), [own.to(dtype) for own in modules(text)], (1, 40, 5, 5), QUICK)
+    rows = {row.name: row for row in choice.rows}
+    assert rows["lr-shuffle, both: matmul"].status == "refused"
 
 
 def test_all_engines_occur() -> None:
@@ -485,13 +499,13 @@ def test_random_layers() -> None:
     for text, _ in zip((text for text, _ in random_layers(7, (1, 2, 3))), range(400), strict=False):
         try:
             forms = certified_forms(parse(text), budget=5)
-            terms = terms_of(forms)
+            terms_of(forms)
         except (LayerError, symconv.errors.OutsideFragment):
             continue
         if sum(1 for layer in forms.found[0].layers if type(layer).__name__ in ("Conv", "ConvTranspose")) != 1:
             continue
         members = modules(text)
-        reference = Reference(nn.Sequential(*members), shapes(text), torch.empty(0), terms)
+        reference = Reference(nn.Sequential(*members), shapes(text), torch.empty(0), SIZE)
         for route in routes(forms, "cpu", torch.float32) if reference.pairs else ():
             try:
                 found = reference.deviation(Fastest(members, core_of(members), route, text, strict=True))

@@ -35,14 +35,19 @@ def icnr_(target: Tensor | nn.Module, factor: int | Sequence[int] | None = None,
         The target.
 
     Raises:
-        LayerError: the channels are not divisible by the phases, or a kernel holds no whole block of its stride.
+        LayerError: the channels are not divisible by the phases, a kernel holds no whole block of its stride, or the phases of one output
+            channel stand in several groups, and so read different channels.
+        ModelError: no kernel, or one that is computed by a parametrization, so that it cannot be filled.
 
     Source: Aitken et al. 2017, arXiv 1707.02937; the sub-kernels' order for several channels is claim 18 of the theory pages.
     """
     fill = nn.init.kaiming_normal_ if init is None else init
+    if isinstance(target, (*TRANSPOSED, *CONV)):
+        _require_own(target)
     if isinstance(target, TRANSPOSED):
         _transposed(target, factor, fill)
     elif isinstance(target, CONV):
+        _require_whole_groups(target, factor, order)
         _shuffled(target.weight, factor, order, fill)
         if target.bias is not None:
             _tie_bias(target, factor, order)
@@ -51,6 +56,24 @@ def icnr_(target: Tensor | nn.Module, factor: int | Sequence[int] | None = None,
     else:
         raise ModelError(f"`icnr_` needs a kernel, a convolution or a transposed convolution; found {type(target).__name__}.")
     return target
+
+
+def _require_own(layer: Any) -> None:
+    if isinstance(layer._parameters.get("weight"), nn.Parameter) and isinstance(layer._parameters.get("bias"), nn.Parameter | None):
+        return
+    raise ModelError(
+        f"`icnr_` fills kernels, but this {type(layer).__name__} computes its own (weight_norm, ...). Fill it before it is parametrized."
+    )
+
+
+def _require_whole_groups(conv: Any, factor: int | Sequence[int] | None, order: str) -> None:
+    sources = shuffled_channels(conv.out_channels, _factors(factor, conv.weight.dim() - 2), order)
+    width = conv.out_channels // conv.groups
+    if len(set(sources)) != len({(source, channel // width) for channel, source in enumerate(sources)}):
+        raise LayerError(
+            f"`icnr_` needs all phases of an output channel in one group, for groups read different channels; found {conv.groups} groups "
+            f"of {width} channels in order {order!r}."
+        )
 
 
 def _shuffled(weight: Tensor, factor: int | Sequence[int] | None, order: str, fill: Init) -> None:

@@ -21,6 +21,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from symconv.convert.torch_modules.moving import Move
+from symconv.frontends.torch_modules import effective
 
 Memo = dict[int, Any]
 
@@ -62,7 +63,7 @@ def moved(conv: nn.Module, name: str, given: Tensor, move: Move, requires_grad: 
 
 def tied(conv: nn.Module, name: str, given: nn.Module, move: Move, memo: Memo) -> None:
     """Gives a convolution one parameter, computed from the given layer's (copied through `memo`, so that sharing survives)."""
-    device = getattr(given, name).device
+    device = effective(given, name).device  # as in evaluation: read in training, a spectral norm would take a step
     if move.is_identity and not parametrize.is_parametrized(given, name) and old_norm(given, name) is None:
         setattr(conv, name, copy.deepcopy(getattr(given, name), memo))
         return
