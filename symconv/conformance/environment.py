@@ -1,0 +1,72 @@
+"""What the numbers were computed with: devices, drivers, libraries.
+
+Owns: `environment`. Must not know: layers, results.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def environment(devices: Iterable[str], backends: Iterable[str] = ()) -> dict[str, Any]:
+    """Names and versions, plain values only."""
+    packages = ["symconv", "torch", "numpy", *(("onnx",) if any(b != "torch" for b in backends) else ())]
+    packages += [name for name in backends if name != "torch"]
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in dict.fromkeys(packages)},
+        "threads": torch.get_num_threads(),
+        "devices": {name: _device(name) for name in devices},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _device(name: str) -> dict[str, Any]:
+    if name == "cuda":
+        properties = torch.cuda.get_device_properties(0)
+        return {
+            "name": properties.name,
+            "capability": f"{properties.major}.{properties.minor}",
+            "memory": properties.total_memory,
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "driver": _driver(),
+        }
+    if name == "mps":
+        return {"name": platform.processor() or "mps", "system": platform.mac_ver()[0]}
+    found = re.search(r"MKL-DNN v([\d.]+)", torch.__config__.show())
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {"name": _processor(), "capability": capability, "onednn": found and found[1]}
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _driver() -> str | None:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip().splitlines()[0] if done.stdout.strip() else None
