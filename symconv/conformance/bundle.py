@@ -28,7 +28,7 @@ from symconv.conformance.bundle_moves import Moves, NotMoves
 from symconv.errors import ModelError
 from symconv.frontends.onnx.chains import Stretch, chain_to, normal
 from symconv.frontends.onnx.graph import OnnxModel
-from symconv.frontends.onnx.shapes import say
+from symconv.frontends.onnx.shapes import analysis, say
 from symconv.frontends.onnx.wire import BYTES, Field, fields, only
 from symconv.layers import Layer, input_channels
 
@@ -109,7 +109,7 @@ def untouched(model: OnnxModel, nodes: Iterable[str], initializers: Iterable[str
 
 class _Checking:
     def __init__(self, bundle: Mapping[str, Any], original: OnnxModel, converted: OnnxModel) -> None:
-        self.bundle, self.models = bundle, {"original": original, "converted": converted}
+        self.bundle, self.models = bundle, {"original": original.without_defaults(), "converted": converted.without_defaults()}
         self.moves: dict[str, Moves] = {}
         self.notes: list[str] = []
 
@@ -125,6 +125,7 @@ class _Checking:
         befores = [self.check_side(place, "original", layer) for place, layer in zip(places, self.bundle["layers"], strict=True)]
         for layer, before in zip(self.bundle["layers"], befores, strict=True):  # the original's weights say what its input is
             say(self.models["converted"], layer["input"], input_channels(before.layers) or 0, before.axes)
+        self.check_declarations()
         for position, (place, layer, before) in enumerate(zip(places, self.bundle["layers"], befores, strict=True)):
             progress(position, len(places), layer["name"])
             self.check_layer(place, layer, before)
@@ -192,6 +193,17 @@ class _Checking:
             if layer["input"] in inner:
                 raise Rejected(f"layers[{position}].input", f"`{layer['input'][:80]}` is changed by another layer inside")
 
+    def check_declarations(self) -> None:
+        """No extent of the new nodes rests on what the converted file says; what the user's own file says is noted."""
+        listed = set(self.bundle["converted"]["nodes"])
+        for value in analysis(self.models["converted"]).believed:
+            node = self.models["converted"].producer(value)
+            if node is not None and node.name in listed:
+                raise Rejected(f"converted: node {node.name[:80]}", f"no extents are known of what {node.op[:80]} computes")
+        if believed := analysis(self.models["original"]).believed:
+            more = f" and {len(believed) - 3} more" if len(believed) > 3 else ""
+            self.notes.append(f"the extents that the file declares of {', '.join(name[:80] for name in believed[:3])}{more} are believed")
+
     def check_layer(self, place: str, layer: Mapping[str, Any], before: Stretch) -> None:
         record, moves = self.bundle["certificates"][layer["certificate"]], self.moves[layer["certificate"]]
         after = self.check_side(place, "converted", layer)
@@ -227,7 +239,7 @@ class _Checking:
         model, found = self.models[side], {}
         for what, value in (("kernel", stretch.kernel), ("bias", stretch.bias)):
             entry = listed[what]
-            if entry is None and value is None:
+            if entry is None and value is None and not (what == "bias" and any(getattr(layer, "bias", False) for layer in stretch.layers)):
                 continue
             if entry is None or value is None or value != entry["value"]:
                 raise Rejected(f"{place}.{what}", f"the {side} model's layer has the {what} `{str(value)[:80]}`")

@@ -58,7 +58,7 @@ def open_model(path: Path) -> OnnxModel:
 
 
 def layers(text: str) -> Layer | WeightedNetwork:
-    """The layers that a text names, with their weights if all are constant.
+    """The layers that a text names, with their weights if all are constant (one that a caller may override is not).
 
     Args:
         text: `model.onnx`, a model that is one path of layers; `model.onnx::node`, one layer, by the name of its node or of a value that
@@ -68,7 +68,7 @@ def layers(text: str) -> Layer | WeightedNetwork:
         ModelError: the file cannot be read, there is no such node, or what is named is no chain of layers.
     """
     path, name = split(text)
-    model = open_model(path)
+    model = open_model(path).without_defaults()
     from symconv.frontends.onnx.network import is_weighted, layers_of, network
 
     nodes = selected(model, name)

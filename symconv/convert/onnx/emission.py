@@ -73,6 +73,7 @@ def emit(
     names: Names,
     opset: int,
     depth_to_space: bool = True,
+    even: bool = False,
 ) -> Emitted:
     """The nodes of a bound chain.
 
@@ -83,12 +84,13 @@ def emit(
         names: the model's names.
         opset: of the default domain.
         depth_to_space: whether DepthToSpace and SpaceToDepth may be used.
+        even: whether pads that are alike on both sides must stay so.
 
     Raises:
         LayerError: a layer that has no such nodes.
     """
     writer = _Writer(input, base, names, opset, depth_to_space)
-    steps = _insertions(tuple(chain))
+    steps = _insertions(tuple(chain), even)
     for layer, inward in zip(steps, channels_through(steps, channels), strict=False):
         writer.write(layer, inward, kernel, bias)
     if not writer.nodes:
@@ -97,12 +99,12 @@ def emit(
     return Emitted(tuple(writer.nodes), writer.constants, writer.main)
 
 
-def _insertions(chain: tuple[Layer, ...]) -> tuple[Layer, ...]:
+def _insertions(chain: tuple[Layer, ...], even: bool) -> tuple[Layer, ...]:
     """The chain with what follows a zero insertion as it is written: s - 1 zeros stand behind the last sample."""
     out: list[Layer] = []
     surplus: list[int] = []
     for layer in chain:
-        if surplus and isinstance(layer, Conv) and layer.padding_mode == "zeros":
+        if surplus and not even and isinstance(layer, Conv) and layer.padding_mode == "zeros":
             taken = [more if end >= more else 0 for more, (_, end) in zip(surplus, layer.padding, strict=True)]
             layer = attrs.evolve(layer, padding=tuple((b, e - t) for (b, e), t in zip(layer.padding, taken, strict=True)))
             surplus = [more - used for more, used in zip(surplus, taken, strict=True)]

@@ -114,6 +114,7 @@ class _Editing:
             names=self.names,
             opset=self.model.opset,
             depth_to_space=self.plan.request.constraints.depth_to_space,
+            even="symmetric-pads" in self.plan.request.constraints.switches,
         )
         nodes = list(made.nodes)
         if made.main is not None:

@@ -121,6 +121,7 @@ def plan(model: OnnxModel, request: Request, *, memory: Memory | None = None, pr
     Raises:
         UsageError: a pattern of `only` or `leave` matches no node.
     """
+    model = model.without_defaults()
     _check_patterns(model, (*request.only, *request.leave))
     memory = memory or Memory()
     named = frozenset(pattern for pattern in request.only if not re.search(r"[*?\[]", pattern))

@@ -164,7 +164,8 @@ def _before(model: OnnxModel, reading: Reading) -> Iterator[str]:
         before = read(model, node)
         layers = _layers(before)
         padding = bool(layers) and all(isinstance(layer, Pad) and layer.mode == "zeros" for layer in layers)
-        shuffle = bool(layers) and all(isinstance(layer, Shuffle) and layer.order == "DCR" for layer in layers)
+        one = (model.shape(before.output) or (0, 0))[1] == 1  # one channel's phases are alike in both orders
+        shuffle = bool(layers) and all(isinstance(layer, Shuffle) and (one or layer.order == "DCR") for layer in layers)
         if not (padding or shuffle or (before.layer is None and node.op == "Pad")):
             break
         value = before.input

@@ -144,14 +144,14 @@ def _has_weights(layer: Layer) -> bool:
 def _insertion(model: OnnxModel, node: Node, after: tuple[Layer, ...]) -> tuple[Layer, ...] | None:
     """Zero insertion, if the node adds the channels of zeros that a shuffle in DCR order spreads."""
     shuffle = after[0] if len(after) == 1 else None
-    if not isinstance(shuffle, Shuffle) or shuffle.order != "DCR" or not isinstance(shuffle.factor, tuple):
+    if not isinstance(shuffle, Shuffle) or not isinstance(shuffle.factor, tuple):
         return None
     pads, shape = _channel_pads(model, node), analysis(model).shape(node.input(0))
     if pads is None or shape is None or len(shape) != len(shuffle.factor) + 2 or len(pads) != 2 * len(shape):
         return None
     wanted = [0] * len(pads)
     channels = shape[1].number
-    if not channels:
+    if not channels or (shuffle.order != "DCR" and channels != 1):  # one channel's phases stand in the same order
         return None
     wanted[len(shape) + 1] = (shuffle.phases - 1) * channels
     if pads != wanted:

@@ -89,6 +89,8 @@ def _ancestors(model: OnnxModel, value: str, known: dict[str, np.ndarray | None]
         if name in seen:
             continue
         seen.add(name)
+        if model.overrides(name):
+            raise _NotConstant
         stack.append((name, True))
         if name in known or model.initializer(name) is not None:
             continue

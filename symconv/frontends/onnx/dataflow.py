@@ -99,6 +99,8 @@ class _Builder:
         """Whether a reading is a layer that has its weights."""
         if reading.layer is None:
             return False
+        if any(getattr(layer, "bias", False) for layer in reading.layer.layers) and reading.bias is None:
+            return False
         return reading.kernel is not None or not any(isinstance(layer, WEIGHTED) for layer in reading.layer.layers)
 
     def _seen_outside(self, node: Node, reading: Reading) -> bool:

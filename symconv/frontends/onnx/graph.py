@@ -78,6 +78,7 @@ class OnnxModel:
         nodes: the main graph in an order in which every value is computed before it is used.
         inputs, outputs: value names of the main graph; values with an initializer are no inputs.
         overridable: graph inputs that have an initializer as default; they are read at their defaults.
+        defaults: whether `constant` and the extents read them so; if not, they are inputs like others.
     """
 
     path: Path
@@ -91,7 +92,16 @@ class OnnxModel:
     _names: Mapping[str, Node]
     _producers: Mapping[str, Node]
     _consumers: Mapping[str, tuple[Node, ...]]
+    defaults: bool = True
     _memory: dict[str, Any] = attrs.field(factory=dict)
+
+    def without_defaults(self) -> OnnxModel:
+        """The same model, of which nothing is known that a caller may override."""
+        return attrs.evolve(self, defaults=False, memory={}) if self.defaults and self.overridable else self
+
+    def overrides(self, value: str) -> bool:
+        """Whether a caller may replace a stored value, and its default is not to be relied on."""
+        return not self.defaults and value in self.overridable
 
     def node(self, name: str) -> Node:
         """The node of that name, or the one that computes the value of that name.

@@ -94,6 +94,7 @@ def is_weighted(model: OnnxModel, nodes: Sequence[Node]) -> bool:
     """Whether all parameters on a path are constant, so that `network` can load them."""
     return all(
         reading.kernel is not None
+        and not any(map(model.overrides, filter(None, (reading.kernel, reading.bias, reading.mean, reading.variance))))
         for reading in readings_of(model, nodes)
         if reading.layer is not None
         for layer in reading.layer.layers

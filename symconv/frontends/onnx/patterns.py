@@ -196,7 +196,11 @@ class _Walk:
 
     def renamed(self, item: Extent) -> Extent:
         """An extent of a target in terms of the input's, each of which is one atom here."""
+        floors = {part.by for monomial, _ in item.terms for part in monomial if isinstance(part, Floor)}
         for extent, atom in self.names.items():
+            for by in floors:
+                if extent.over(by) == item:  # floor((n + 3) / 3) comes as floor(n / 3) + 1
+                    return atom.over(by)
             if len(item.terms) == 1 and len(item.terms[0][0]) == 1 and isinstance(floor := item.terms[0][0][0], Floor):
                 inner = floor.of.divided(extent)
                 if inner is not None and inner.number is not None:

@@ -65,6 +65,11 @@ def say(model: OnnxModel, value: str, channels: int, axes: int) -> None:
     said[value] = tuple(Extent.of(channels if axis == 1 else f"{value}[{axis}]") for axis in range(axes + 2))
 
 
+def _atom(dimension: str) -> str:
+    """A declared dimension's name, as none of the names that extents are given here (`value[axis]`, and sums in parentheses)."""
+    return f"{dimension}'" if dimension.rstrip("'").endswith(("]", ")")) else dimension
+
+
 class _Follower(State):
     def __init__(self, model: OnnxModel) -> None:
         super().__init__(model)
@@ -84,7 +89,7 @@ class _Follower(State):
     def given(self, name: str) -> None:
         """An input or initializer."""
         tensor = self.model.initializer(name)
-        if tensor is not None:
+        if tensor is not None and not self.model.overrides(name):
             self.shapes[name] = tuple(map(Extent.of, tensor.shape))
             self.stored(name)
         elif (declared := self.declaration(name)) is not None:
@@ -114,7 +119,7 @@ class _Follower(State):
         return tuple(
             Extent.of(int(dim.dim_value))
             if dim.WhichOneof("value") == "dim_value" and 0 <= dim.dim_value < 2**62
-            else Extent.of(dim.dim_param if dim.dim_param and not free else f"{name}[{axis}]")
+            else Extent.of(_atom(dim.dim_param) if dim.dim_param and not free else f"{name}[{axis}]")
             for axis, dim in enumerate(dims)
         )
 
