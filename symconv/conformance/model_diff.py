@@ -92,7 +92,10 @@ def _module(module: Any, source: str) -> Model:
 
 
 def _concluded(found: Comparison, one: Model, two: Model, run: bool) -> Comparison:
-    """The answer for the whole, from its parts and, where these differ, from running both models."""
+    """The answer for the whole, from its parts and, where these differ, from running both models.
+
+    Rounded numbers decide nothing by themselves: a run that is not exact makes `different` only where a part is proved to differ.
+    """
     cause = _first_cause(found.rows)
     if found.relation is Likeness.UP_TO:
         return attrs.evolve(found, cause=cause)
@@ -103,7 +106,11 @@ def _concluded(found: Comparison, one: Model, two: Model, run: bool) -> Comparis
     parting, why = _shown(one, two) if run else (None, "the models were not run")
     if parting is not None:
         evidence = "proof" if proof else "exact run" if parting.exact else "run"
-        found = attrs.evolve(found, rows=_blamed(found.rows))
+        if evidence == "run" and not any(row.relation is Likeness.DIFFERENT for row in found.rows):
+            detail = "a run of both models parts, but with rounding, which is no proof; and no part is proved to differ"
+            return attrs.evolve(found, relation=Likeness.UNKNOWN, witness=parting.to_dict(), evidence=evidence, cause=cause, detail=detail)
+        if evidence != "run":
+            found = attrs.evolve(found, rows=_blamed(found.rows))
         return attrs.evolve(found, relation=Likeness.DIFFERENT, witness=parting.to_dict(), evidence=evidence, cause=cause, reason=None)
     if proof is not None:
         return attrs.evolve(found, relation=Likeness.DIFFERENT, witness=proof, evidence="proof", cause=cause, reason=None)

@@ -32,10 +32,10 @@ CHAIN = "Sequential"
 FORM = "An expression is a chain of layers, such as `Conv2d(3, 12, 3, padding=1) >> PixelShuffle(2)`."
 
 _TOKEN = re.compile(
-    r"""(?P<blank>[ \t\n\r\f\v]++|\#[^\n\r]*+)
-      | (?P<string>'[^'\\\n\r\ud800-\udfff]*+'|"[^"\\\n\r\ud800-\udfff]*+")
-      | (?P<number>\.?[0-9](?:[0-9A-Za-z_.]|(?<=[0-9._][eE])[+-])*+)
-      | (?P<name>[^\W\d]\w*+)
+    r"""(?P<blank>[ \t\n\r\f\v]+|\#[^\n\r]*)
+      | (?P<string>'[^'\\\n\r\ud800-\udfff]*'|"[^"\\\n\r\ud800-\udfff]*")
+      | (?P<number>\.?[0-9](?:[0-9A-Za-z_.]|(?<=[0-9._][eE])[+-])*)
+      | (?P<name>[^\W\d]\w*)
       | (?P<chain>>>)
       | (?P<open>[(\[])
       | (?P<close>[)\]])

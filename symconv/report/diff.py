@@ -27,7 +27,7 @@ TONES = {Likeness.IDENTICAL: Tone.PROVED, Likeness.UP_TO: Tone.PLAIN, Likeness.D
 EVIDENCE = {
     "proof": "proof: what differs reaches from the input to the output",
     "exact run": "a run without rounding: integers below 2^24 all the way",
-    "run": "a run whose outputs are further apart than 2^-12 of the largest, far beyond rounding",
+    "run": "a run with rounding, whose outputs are further apart than 2^-12 of the largest: no proof",
 }
 
 
@@ -51,11 +51,14 @@ def _headline(found: Comparison) -> str:
         case Likeness.UP_TO:
             return "equal up to a distance: every part is the same, or proved to be close"
         case Likeness.DIFFERENT:
+            if found.evidence == "run":
+                return "different: a part is proved to differ, and a run of both models shows it at the output"
             return "different: the two models are not the same function"
     counts = [sum(row.relation is kind for row in found.rows) for kind in (Likeness.DIFFERENT, Likeness.UNKNOWN)]
     told = [f"{counts[0]} {'part differs' if counts[0] == 1 else 'parts differ'}" if counts[0] else ""]
     told += [f"{counts[1]} {'part' if counts[1] == 1 else 'parts'} could not be decided" if counts[1] else ""]
-    return f"unknown: {' and '.join(filter(None, told))}, and no input shows it at the output"
+    shown = "no input shows it at the output" if found.witness is None else "a run parts at the output, which is no proof"
+    return f"unknown: {' and '.join(filter(None, told))}, and {shown}"
 
 
 def _facts(found: Comparison) -> list[Fact]:
