@@ -46,14 +46,7 @@ def test_swapped_inputs_are_named():
     two = Residual((1, 0))
     two.load_state_dict(one.state_dict())
     found = symconv.diff(one, two)
-    assert found.relation is Likeness.UNKNOWN and found.evidence == "run" and found.witness is not None  # rounding: no proof
-    assert found.cause == "the inputs of `sub` (sub) are swapped"
-    for model in (one, two):
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.copy_((4 * parameter).round())
-    found = symconv.diff(one, two)
-    assert found.relation is Likeness.DIFFERENT and found.evidence == "exact run"
+    assert found.relation is Likeness.UNKNOWN and found.evidence == "run" and found.witness is not None  # GELU rounds: no proof
     assert found.cause == "the inputs of `sub` (sub) are swapped"
 
 
