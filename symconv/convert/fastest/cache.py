@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from symconv.certificate.encode import write_atomically
+from symconv.errors import SymconvError
 
 SCHEMA = "symconv.fastest-cache/1"
 
@@ -49,7 +50,7 @@ def remember(question: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
     """Writes an answer; False where the folder cannot be written, which is no error."""
     path = _path(question)
     text = json.dumps({"schema": SCHEMA, "question": dict(question), "answer": dict(answer)}, indent=1, sort_keys=True, allow_nan=False)
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(OSError, SymconvError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text + "\n", force=True)
         return True
