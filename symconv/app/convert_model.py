@@ -73,7 +73,7 @@ def convert_model(
     Raises:
         UsageError: the model cannot be read, the output stands in the way of something, or an option means nothing.
     """
-    from symconv.convert.onnx.constraints import Constraints
+    from symconv.convert.constraints import Constraints
     from symconv.convert.onnx.plan import Request, plan
     from symconv.frontends.model_files import open_model
 

@@ -13,8 +13,8 @@ import attrs
 import numpy as np
 from onnx import AttributeProto, NodeProto, TensorProto, helper
 
+from symconv.convert.choice import FORTH
 from symconv.convert.onnx.bits import Transfer
-from symconv.convert.onnx.choice import FORTH
 from symconv.convert.onnx.emission import Names, emit
 from symconv.convert.onnx.plan import Change, Plan
 from symconv.convert.onnx.weights import Held, digest

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Sequence
 import attrs
 import numpy as np
 
+from symconv.convert.choice import Choice, choose, choose_member
+from symconv.convert.constraints import Constraints
 from symconv.convert.cost import cost_of
 from symconv.convert.forms import Frame, proposals
 from symconv.convert.memory import Memory
 from symconv.convert.onnx.bits import Transfer
-from symconv.convert.onnx.choice import Choice, choose, choose_member
-from symconv.convert.onnx.constraints import Constraints
-from symconv.convert.onnx.spelling import Chain, spellings
+from symconv.convert.spelling import Chain, spellings
 from symconv.convert.window import Window, window_of
 from symconv.layers import Conv, ConvTranspose, Layer, Sequential, channels_through
 from symconv.operators.budget import Budget

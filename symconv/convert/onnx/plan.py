@@ -12,10 +12,10 @@ from fnmatch import fnmatchcase
 
 import attrs
 
+from symconv.convert.choice import BACK, DROP_IN, Choice, choose
+from symconv.convert.constraints import Constraints
 from symconv.convert.memory import Memory
 from symconv.convert.onnx.bits import Transfer
-from symconv.convert.onnx.choice import BACK, DROP_IN, Choice, choose
-from symconv.convert.onnx.constraints import Constraints
 from symconv.convert.onnx.members import member
 from symconv.convert.onnx.stretches import Site, sites
 from symconv.convert.onnx.weights import Held, held_by

@@ -13,7 +13,7 @@ from typing import Any
 
 from symconv.certificate.bundle import SCHEMA
 from symconv.certificate.encode import digest
-from symconv.convert.onnx.choice import FORTH
+from symconv.convert.choice import FORTH
 from symconv.convert.onnx.graph_edit import Edits, Rewritten
 from symconv.convert.onnx.plan import Plan
 from symconv.frontends.onnx.graph import OnnxModel

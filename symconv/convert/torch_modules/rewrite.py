@@ -21,12 +21,12 @@ from torch import nn
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from symconv.convert.choice import choose
+from symconv.convert.constraints import Constraints
 from symconv.convert.conversion import Conversion
 from symconv.convert.forms import FORMS
 from symconv.convert.layer import REPLACES, convert_layer
 from symconv.convert.memory import Memory
-from symconv.convert.onnx.choice import choose
-from symconv.convert.onnx.constraints import Constraints
 from symconv.convert.torch_modules.checkpoint import Rule, rules_of
 from symconv.convert.torch_modules.moving import Move, bias_move, kernel_move
 from symconv.convert.torch_modules.record import CONVERTED, LEFT_OUT, NO, REFUSED, UNKNOWN, LayerChange, ModuleConversion

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
+from symconv.convert.constraints import Constraints
 from symconv.convert.cost import Cost, cost_of
 from symconv.convert.forms import Frame, proposals
 from symconv.convert.layer import convert_layer
 from symconv.convert.memory import Memory
-from symconv.convert.onnx.constraints import Constraints
-from symconv.convert.onnx.spelling import Chain, spellings
+from symconv.convert.spelling import Chain, spellings
 from symconv.convert.window import Window, window_of
 from symconv.errors import BudgetExceeded, OutsideFragment
 from symconv.layers import Conv, ConvTranspose, Layer, Sequential, channels_through, flatten
