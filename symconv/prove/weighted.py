@@ -39,6 +39,8 @@ from symconv.prove.witness import torch_index
 from symconv.theory.relation import DomainRelation, Relation, Trust
 from symconv.theory.verdict import Verdict
 
+TRIAL_SECONDS = 10.0
+"""For trying inputs where nothing is proved, if so much is left of the budget."""
 MOST_ENTRIES = 40_000_000
 """Operator entries that are listed at once; about 100 bytes each at the peak."""
 
@@ -56,7 +58,13 @@ class Difference:
 
 
 def decide_weighted(
-    left: WeightedNetwork, right: WeightedNetwork, *, channels: int | None = None, seconds: float = DEFAULT_SECONDS, certify: bool = True
+    left: WeightedNetwork,
+    right: WeightedNetwork,
+    *,
+    channels: int | None = None,
+    seconds: float = DEFAULT_SECONDS,
+    certify: bool = True,
+    trial: float = TRIAL_SECONDS,
 ) -> Verdict:
     """Decides whether two weighted chains are the same function, at all extents valid for both.
 
@@ -65,6 +73,7 @@ def decide_weighted(
         channels: input channels, where no layer says how many.
         seconds: the budget.
         certify: whether a certificate is made and checked; without it the verdict has no trust.
+        trial: seconds of the budget in which inputs are tried where nothing is proved.
 
     Returns:
         `identical`; or `different` with the exact operator distance and a witness; or `unknown`.
@@ -74,12 +83,16 @@ def decide_weighted(
     """
     started = time.perf_counter()
     pair = bind_pair(left.layer, right.layer, channels)
+    comparison: _Weighted | None = None
     try:
-        verdict = _Weighted(pair, left, right, Budget(seconds), certify).verdict()
+        comparison = _Weighted(pair, left, right, Budget(seconds), certify)
+        verdict = comparison.verdict()
     except (OutsideFragment, BudgetExceeded) as stop:
         verdict = unknown(pair, stop.reason, stop.detail)
     except MemoryError:
         verdict = unknown(pair, "budget", "memory ran out")
+    if comparison is not None and verdict.relation is Relation.UNKNOWN and verdict.reason != "disjoint_domains":
+        verdict = comparison.refuted(min(trial, seconds - (time.perf_counter() - started))) or verdict
     return attrs.evolve(verdict, seconds=round(time.perf_counter() - started, 6))
 
 
@@ -183,6 +196,32 @@ class _Weighted:
             "right_value": rational(found.right),
         }
         return Verdict(**self._fields(), **vouched, relation=Relation.DIFFERENT, distance=rational(found.distance), witness=witness)
+
+    def refuted(self, seconds: float) -> Verdict | None:
+        """`different` by an input on which the two part, if one is found in time."""
+        from symconv.prove.trial import find_parting
+
+        networks = [(chain, own) for chain, own in zip(self.chains, self.weights, strict=True)]
+        common = [a.meet(b) for a, b in zip(*self.domains, strict=True)]
+        try:
+            found = None if seconds <= 0 else find_parting(networks[0], networks[1], self.pair.channels, common, Budget(seconds))
+        except (BudgetExceeded, MemoryError):
+            return None
+        if found is None:
+            return None
+        witness = {
+            "kind": "input",
+            "extents": list(found.extents),
+            "input": {
+                "shape": [self.pair.channels, *found.extents],
+                "entries": [[list(index), rational(Fraction(value))] for index, value in found.entries],
+            },
+            "at": list(found.at),
+            "left_value": rational(found.left),
+            "right_value": rational(found.right),
+            "radius": rational(found.radius),
+        }
+        return Verdict(**self._fields(), deciders={"enclosures": "different"}, relation=Relation.DIFFERENT, witness=witness)
 
     def _shapes(self) -> Verdict | None:
         counts = [channels_through(chain, self.pair.channels)[-1] for chain in self.chains]

@@ -48,11 +48,13 @@ def _values(witness: Json) -> tuple[Fact, ...]:
     """One input on which two weighted layers part, and what each gives there."""
     at = place("y", witness["at"])
     values = [Fraction(witness[f"{side}_value"]) for side in SIDES]
+    radius = Fraction(witness.get("radius", "0"))
     return (
         Fact("extent", extents_text(witness["extents"])),
         Fact("input", _entries(witness["input"]["entries"], "x")),
         *(Fact(f"{side} output", f"{at} = {number(value)}") for side, value in zip(SIDES, values, strict=True)),
         Fact("difference", number(values[0] - values[1])),
+        *([Fact("within", f"{float(radius):.2g} of each value")] if radius else []),
     )
 
 

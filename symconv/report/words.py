@@ -48,6 +48,7 @@ TRUST = {
 DECIDER = {
     "rank": "exact rank over the rationals",
     "exact": "exact rational arithmetic on the weights",
+    "enclosures": "both outputs on one input, enclosed by balls that do not meet",
     "checker": "independent checker",
     "presburger": "Z3 with symbolic extents",
 }

@@ -43,6 +43,8 @@ LARGE = 200_000
 """Parameters from which on kernels are moved before they are compared."""
 SOME = 2_000
 """Parameters from which on the witness of a layer is looked for on one pair of channels."""
+TRIAL_SECONDS = 2.0
+"""For trying inputs on a part that is neither proved equal nor different."""
 MOVING = (Shuffle, Unshuffle, ChannelShuffle, Identity, Pad)
 """Layers that only move samples, or add zeros or copies: the rows of a convolution beside them are seen whole in the interior."""
 
@@ -124,15 +126,16 @@ def _network(part: Part) -> WeightedNetwork:
 
 
 def _decided(left: Part, right: Part, channels: int | None, seconds: float) -> Finding:
-    verdict = decide_weighted(_network(left), _network(right), channels=channels, seconds=seconds)
+    verdict = decide_weighted(_network(left), _network(right), channels=channels, seconds=seconds, trial=TRIAL_SECONDS)
     domain = None if verdict.domain in (None, DomainRelation.SAME) else verdict.domain.value
     trust = None if verdict.trust is None else verdict.trust.value
     match verdict.relation:
         case Relation.IDENTICAL:
             return Finding(relation=Likeness.IDENTICAL, distance=Fraction(0), exact=True, domain=domain, trust=trust)
         case Relation.DIFFERENT:
-            distance = Fraction(verdict.distance or 0)
-            return Finding(relation=Likeness.DIFFERENT, distance=distance, exact=True, domain=domain, witness=verdict.witness, trust=trust)
+            distance = None if verdict.distance is None else Fraction(verdict.distance)
+            exact = distance is not None
+            return Finding(relation=Likeness.DIFFERENT, distance=distance, exact=exact, domain=domain, witness=verdict.witness, trust=trust)
         case Relation.SHAPES_DIFFER:
             return Finding(relation=Likeness.DIFFERENT, domain=domain, witness=verdict.witness, shapes=True)
         case _:
