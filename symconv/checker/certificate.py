@@ -96,7 +96,7 @@ def _weighed(found: dict[str, Any], budget: Budget) -> dict[str, Any]:
     with at("claim.domain"):
         need(_check_domain(found["claim"]["domain"], chains, budget), DISJOINT)
     _check_given(None, found, chains)
-    values = {name: _values(name, found, budget) for name in names}
+    values = {name: _values(name, found, budget) for name in names}  # says of each BatchNorm whether it is linear here
     f, g = ([(layer, value) for layer, value in zip(found[name], values[name], strict=True) if layer.nonlinear] for name in names)
     need(f == g, "the nonlinearities or their slopes differ")
     need(len(found["stages"]) == len(f) + 1, "there must be one stage more than nonlinearities")
@@ -119,9 +119,10 @@ def _values(name: str, found: dict[str, Any], budget: Budget) -> list[Values | N
     """The exact weights of one side's layers, whose channels and cut are checked on the way."""
     counts, records = _channels(name, found[name], found["in_channels"]), found[f"{name}_weights"]
     need(len(records) == len(found[name]), f"one entry in {name}_weights for each layer is needed")
-    _check_cut(name, found[name], [stage[name] for stage in found["stages"]], budget)
     ends = pairwise(counts)
-    return [exact_values(layer, pair, record) for layer, pair, record in zip(found[name], ends, records, strict=True)]
+    values = [exact_values(layer, pair, record) for layer, pair, record in zip(found[name], ends, records, strict=True)]
+    _check_cut(name, found[name], [stage[name] for stage in found["stages"]], budget)
+    return values
 
 
 def _channels(name: str, layers: Sequence[Layer], given: int) -> list[int]:

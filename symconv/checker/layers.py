@@ -255,6 +255,8 @@ class Layer:
 
     def commutes(self, f: Layer) -> bool:
         """Whether the layer may change places with the nonlinearity f."""
+        if f.kind == "BatchNorm":
+            return False
         moves = self.kind in ("Shuffle", "Unshuffle", "ChannelShuffle")
         nearest = self.kind == "Upsample" and self.fields["mode"].startswith("nearest")
         inserts = self.kind == "ZeroInsert" or any(t.mode == "zeros" and max(t.b, t.e) > 0 for t in self.lines)

@@ -45,7 +45,10 @@ class Array:
 
 
 def exact_values(layer: Layer, channels: tuple[int, int], record: dict[str, Any] | None) -> Values | None:
-    """A layer's kernel and bias as they act; BatchNorm's are its scale gamma / sqrt(variance + eps) and shift beta - mean scale."""
+    """A layer's kernel and bias as they act; BatchNorm's are its scale gamma / sqrt(variance + eps) and shift beta - mean scale.
+
+    A BatchNorm with an irrational scale becomes a nonlinearity, which the other side must have with the same four vectors.
+    """
     need((record is not None) == (layer.parametric or layer.kind == "PReLU"), "weights are given exactly where a layer has some")
     if record is None:
         return None
@@ -59,7 +62,11 @@ def exact_values(layer: Layer, channels: tuple[int, int], record: dict[str, Any]
     need(all(array is None or array.shape == (channels[1],) for array in (bias, mean, variance)), "a vector has the wrong length")
     if mean is None or variance is None or bias is None:
         return {"kernel": kernel.values, "bias": bias.exact() if bias else ()}  # type: ignore[dict-item]
-    scale = [_scale(*of, layer.fields["eps"]) for of in zip(kernel.exact(), variance.exact(), strict=True)]
+    found = [_scale(*of, layer.fields["eps"]) for of in zip(kernel.exact(), variance.exact(), strict=True)]
+    scale = [s for s in found if s is not None]
+    if len(scale) < len(found):
+        layer.nonlinear = True
+        return {name: array.exact() for name, array in (("kernel", kernel), ("bias", bias), ("mean", mean), ("variance", variance))}
     shift = [b - m * s for b, m, s in zip(bias.exact(), mean.exact(), scale, strict=True)]
     return {"kernel": scale, "bias": shift}
 
@@ -72,14 +79,15 @@ def _shape(layer: Layer, channels: tuple[int, int]) -> tuple[int, ...]:
     return (one, other // layer.groups, *taps)
 
 
-def _scale(gamma: Fraction, variance: Fraction, eps: float) -> Fraction:
+def _scale(gamma: Fraction, variance: Fraction, eps: float) -> Fraction | None:
+    """gamma / sqrt(variance + eps), or None if that is irrational."""
     square = variance + Fraction(eps)
     if gamma == 0:
         return gamma
     need(square > 0, "the variance is not positive")
     top, bottom = isqrt(square.numerator), isqrt(square.denominator)
-    need(top * top == square.numerator and bottom * bottom == square.denominator, "a scale is irrational")
-    return gamma * bottom / top
+    rational = top * top == square.numerator and bottom * bottom == square.denominator
+    return gamma * bottom / top if rational else None
 
 
 class Network:

@@ -10,11 +10,11 @@ f(0) = 0) commute with a pointwise f, so they may be counted with the stage befo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import attrs
 
-from symconv.layers import ChannelShuffle, Identity, Layer, Pad, Pointwise, PReLU, Shuffle, Unshuffle, Upsample, ZeroInsert
+from symconv.layers import BatchNorm, ChannelShuffle, Identity, Layer, Pad, Pointwise, PReLU, Shuffle, Unshuffle, Upsample, ZeroInsert
 
 Segment = tuple[int, ...]
 """Positions in the chain, ascending."""
@@ -27,6 +27,8 @@ def is_nonlinearity(layer: Layer) -> bool:
 
 def commutes(layer: Layer, f: Layer) -> bool:
     """Whether `layer` and the pointwise nonlinearity `f` can change places: every output is one input, or a zero f keeps."""
+    if isinstance(f, BatchNorm):
+        return False
     assert isinstance(f, (Pointwise, PReLU))
     if isinstance(layer, (Shuffle, Unshuffle, ChannelShuffle)):
         return isinstance(f, Pointwise) or f.num_parameters == 1
@@ -72,12 +74,12 @@ class Cut:
         return tuple(tuple(segment) for segment in segments)
 
 
-def cut_chain(layers: tuple[Layer, ...]) -> Cut:
-    """Cuts a flat chain at its nonlinearities."""
+def cut_chain(layers: tuple[Layer, ...], also: Collection[int] = ()) -> Cut:
+    """Cuts a flat chain at its nonlinearities, and at the positions `also` (of BatchNorm that is taken as a function of each sample)."""
     segments: list[list[int]] = [[]]
     bounds = []
     for k, layer in enumerate(layers):
-        if is_nonlinearity(layer):
+        if is_nonlinearity(layer) or k in also:
             bounds.append(k)
             segments.append([])
         else:

@@ -134,8 +134,11 @@ class _Weighted:
         shapes = self._shapes()
         if shapes is not None:
             return shapes
-        cuts = [cut_chain(chain) for chain in self.chains]
+        apart = [_irrational(*side) for side in zip(self.chains, self.weights, strict=True)]
+        cuts = [cut_chain(chain, also) for chain, also in zip(self.chains, apart, strict=True)]
         if cuts[0].nonlinearities != cuts[1].nonlinearities or not self._same_slopes(cuts[0].bounds, cuts[1].bounds):
+            if any(apart):
+                raise OutsideFragment(IRRATIONAL, "irrational")
             return self._unknown("nonlinearities_differ", "the nonlinearities, or their slopes, differ")
         if not cuts[0].bounds:
             parts = [cut.segments for cut in cuts]
@@ -242,8 +245,10 @@ class _Weighted:
             one, two = self.weights[0][a], self.weights[1][b]
             if (one is None) != (two is None):
                 return False
-            if one is not None and two is not None and one.kernel.tolist() != two.kernel.tolist():
-                return False
+            for name in ("kernel", "bias", "mean", "variance") if one is not None else ():
+                x, y = getattr(one, name), getattr(two, name)
+                if (x is None) != (y is None) or (x is not None and x.tolist() != y.tolist()):
+                    return False
         return True
 
     def _stages_identical(self, parts: Sequence[Sequence[tuple[int, ...]]]) -> bool:
@@ -292,6 +297,24 @@ class _Side:
             if is_parametric(layer) and weights is not None:
                 return layer, weights
         return None
+
+
+IRRATIONAL = (
+    "BatchNorm scales by 1 / sqrt(var + eps), which is irrational here, and the two sides do not have the same one at the same place; "
+    "fold it into the layer before it"
+)
+
+
+def _irrational(chain: Sequence[Layer], weights: Sequence[Weights | None]) -> frozenset[int]:
+    """Where BatchNorm has a scale that is irrational: a function of each sample, equal where the four vectors are."""
+    return frozenset(k for k, (layer, own) in enumerate(zip(chain, weights, strict=True)) if _is_irrational(layer, own))
+
+
+def _is_irrational(layer: Layer, own: Weights | None) -> bool:
+    if not isinstance(layer, BatchNorm) or own is None or any(each is None for each in (own.kernel, own.bias, own.mean, own.variance)):
+        return False
+    squares = [exact(value) + exact(layer.eps) for gamma, value in zip(own.kernel, own.variance, strict=True) if gamma]
+    return all(square > 0 for square in squares) and any(_exact_root(square) is None for square in squares)
 
 
 def exact_weights(layer: Layer, weights: Weights | None) -> Weights | None:

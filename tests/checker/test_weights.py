@@ -22,6 +22,15 @@ def accepted(record: dict[str, Any]) -> bool:
         return False
 
 
+def normalised() -> nn.Sequential:
+    """Statistics and parameters of a trained BatchNorm, whose scales are irrational."""
+    made = nn.Sequential(nn.Conv1d(2, 3, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.ConvTranspose1d(3, 2, 4, stride=2)).eval()
+    with torch.no_grad():
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            getattr(made[1], name).uniform_(0.5, 1.5)
+    return made
+
+
 def pairs() -> list[tuple[str, nn.Module, nn.Module]]:
     torch.manual_seed(3)
     one = nn.Sequential(nn.Conv1d(2, 3, 3, padding=1), nn.Conv1d(3, 2, 3, padding=1, padding_mode="reflect"))
@@ -33,7 +42,9 @@ def pairs() -> list[tuple[str, nn.Module, nn.Module]]:
     with torch.no_grad():
         other.weight[3, 1, 2, 0] = torch.nextafter(other.weight[3, 1, 2, 0], torch.tensor(9.0))
     up = nn.ConvTranspose1d(2, 3, 4, stride=2, padding=1, dilation=2)
+    normed = normalised()
     return [
+        ("BatchNorm, itself", normed, copy.deepcopy(normed)),
         ("two layers in a row, themselves", one, copy.deepcopy(one)),
         ("a bias of the second", one, two),
         ("one last bit", conv, other),
@@ -61,7 +72,7 @@ def test_weighted_certificates(name: str) -> None:
 
 @pytest.mark.parametrize("side", ["left_weights", "right_weights"])
 def test_every_weight_counts(side: str) -> None:
-    _, left, right = pairs()[3]
+    _, left, right = next(pair for pair in pairs() if pair[0] == "transposed, itself")
     record = symconv.check(left, right).certificate
     assert record is not None
     kernel = base64.b64decode(record[side][0]["kernel"]["float64"])
@@ -71,6 +82,39 @@ def test_every_weight_counts(side: str) -> None:
         changed = [*values[:k], values[k] + 2.0**-40, *values[k + 1 :]]
         bent[side][0]["kernel"]["float64"] = base64.b64encode(struct.pack(f"<{len(values)}d", *changed)).decode()
         assert not accepted(bent), k
+
+
+@pytest.mark.parametrize("name", ["kernel", "bias", "mean", "variance"])
+def test_every_statistic_counts(name: str) -> None:
+    record = symconv.check(normalised(), normalised()).certificate
+    assert record is None, "other weights"
+    module = normalised()
+    record = symconv.check(module, copy.deepcopy(module)).certificate
+    assert record is not None and accepted(record)
+    values = list(struct.unpack("<3d", base64.b64decode(record["left_weights"][1][name]["float64"])))
+    for k in range(3):
+        bent = copy.deepcopy(record)
+        changed = [*values[:k], values[k] + 2.0**-40, *values[k + 1 :]]
+        bent["left_weights"][1][name]["float64"] = base64.b64encode(struct.pack("<3d", *changed)).decode()
+        assert not accepted(bent)
+
+
+def test_batch_norm_is_no_layer_of_a_stage() -> None:
+    """An irrational scale cannot be summed, and nothing crosses it."""
+    module = normalised()
+    record = symconv.check(module, copy.deepcopy(module)).certificate
+    assert record is not None and [stage["left"] for stage in record["stages"]] == [[0], [], [3]]
+    for cut in ([[0, 1], [], [3]], [[0], [3], []], [[0, 1], [3]], [[0], [3]]):
+        bent = copy.deepcopy(record)
+        bent["stages"] = [{"left": part, "right": part, "distance": "0"} for part in cut]
+        assert not accepted(bent)
+    bent = copy.deepcopy(record)
+    bent["left"][1]["eps"] = 2e-5
+    assert not accepted(bent)
+    bent = copy.deepcopy(record)
+    for side in ("left_weights", "right_weights"):  # the root of a negative number is none
+        bent[side][1]["variance"]["float64"] = base64.b64encode(struct.pack("<3d", -1.0, 1.0, 1.0)).decode()
+    assert not accepted(bent)
 
 
 def test_malformed_weights() -> None:

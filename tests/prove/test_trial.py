@@ -108,7 +108,12 @@ def test_statistics_that_are_irrational_are_refuted() -> None:
     verdict = symconv.check(left, right)
     assert verdict.relation is Relation.DIFFERENT and verdict.witness is not None
     replayed(left, right, verdict.witness)
-    assert symconv.check(left, copy.deepcopy(left)).relation is Relation.UNKNOWN
+
+
+def test_the_same_statistics_are_identical() -> None:
+    module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.ConvTranspose2d(3, 4, 2, 2), nn.BatchNorm2d(4)).eval()
+    verdict = symconv.check(module, copy.deepcopy(module))
+    assert verdict.relation is Relation.IDENTICAL and verdict.trust is Trust.CERTIFIED
 
 
 def test_two_layers_with_weights_in_one_stage_are_refuted() -> None:
