@@ -15,11 +15,13 @@ from typing import Any
 
 import attrs
 
-from symconv.errors import CertificateError
+from symconv.errors import BudgetExceeded, CertificateError
 from symconv.layers import Layer
 
 FORMAT = "symconv.certificate/1"
 LARGEST_FILE = 64 * 2**20
+MOST_BITS = 13_000
+"""Of a numerator or denominator that is written down; Python prints no more than 4,300 digits."""
 
 
 def layer_record(layer: Layer) -> dict[str, Any]:
@@ -33,8 +35,15 @@ def _plain(value: Any) -> Any:
 
 
 def rational(value: Fraction | int) -> str:
-    """ "p/q" in lowest terms, or "p"."""
-    return str(Fraction(value))
+    """ "p/q" in lowest terms, or "p".
+
+    Raises:
+        BudgetExceeded: it is too long to be written down.
+    """
+    exact = Fraction(value)
+    if max(exact.numerator.bit_length(), exact.denominator.bit_length()) > MOST_BITS:
+        raise BudgetExceeded("an exact number of this answer has more than 4,000 digits")
+    return str(exact)
 
 
 def canonical(record: dict[str, Any], indent: int | None = None) -> str:

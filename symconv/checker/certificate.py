@@ -81,7 +81,8 @@ def _expected(found: dict[str, Any], budget: Budget) -> dict[str, Any]:
 
 def _check_given(given: Sequence[int] | None, found: dict[str, Any], chains: Sequence[Sequence[Chain]]) -> None:
     """Extents that alone are asked for must be valid; only with them does align_corners have a meaning."""
-    corners = any(layer.fields.get("align_corners") for name in ("left", "right") for layer in found[name])
+    upsamplings = [layer for name in ("left", "right") for layer in found[name] if layer.fields.get("align_corners")]
+    corners = any(line.r > 1 for layer in upsamplings for line in layer.lines)
     need(given is not None or not corners or "shapes" in found, "align_corners needs given extents")
     with at("extents"):
         for side in chains if given is not None else ():

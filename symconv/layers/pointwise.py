@@ -73,8 +73,8 @@ class Pointwise(Layer):
                     raise LayerError(f"`GELU.approximate` must be 'none' or 'tanh'; found {value!r}.")
             elif isinstance(value, (bool, str)) or not isinstance(value, (int, float)):
                 raise LayerError(f"`{self.name}.{name}` must be a number; found {value!r}.")
-            elif not math.isfinite(value):
-                raise LayerError(f"`{self.name}.{name}` must be finite; found {value!r}.")
+            elif not _is_finite(value):
+                raise LayerError(f"`{self.name}.{name}` must be finite, and no larger than a float64 holds; found {value!r:.40}.")
         rule, holds = _RULES.get(self.name, ("", lambda values: True))
         if not holds(dict(NONLINEARITIES[self.name]) | dict(self.arguments)):
             raise LayerError(f"`{self.name}` needs {rule}; found {', '.join(f'{name}={value!r}' for name, value in self.arguments)}.")
@@ -88,6 +88,13 @@ class Pointwise(Layer):
         if self.name == "Threshold":
             return float(values["threshold"]) < 0 or float(values["value"]) == 0
         return self.name not in _ZERO_TO_NONZERO
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 def _num_parameters(value: Any) -> int:

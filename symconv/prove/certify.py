@@ -87,6 +87,8 @@ def _functional(functional: Functional | None) -> dict[str, Any] | None:
     return {"terms": terms, "kernel": list(functional.kernel), "value": rational(functional.value)}
 
 
+LONGEST = 1500
+"""Digits of a numerator or denominator in the format, at most."""
 TOO_LARGE = "too large for the checker's budget"
 
 
@@ -101,7 +103,7 @@ def accept(record: dict[str, Any]) -> bool:
     try:
         result = check_certificate(record)
     except Malformed:
-        if _largest(record) > LIMIT:  # a dimension, say, of 2**40 by 2**40 channels
+        if _largest(record) > LIMIT or _has_long_rational(record):  # a dimension, say, of 2**40 by 2**40 channels
             return False
         raise
     if not result.accepted and result.reason == TOO_LARGE:
@@ -116,6 +118,13 @@ def _largest(value: Any) -> int:
     if isinstance(value, (dict, list)):
         return max(map(_largest, value.values() if isinstance(value, dict) else value), default=0)
     return abs(value) if isinstance(value, int) else 0
+
+
+def _has_long_rational(value: Any) -> bool:
+    """Whether a record holds a rational with more digits than the format has."""
+    if isinstance(value, (dict, list)):
+        return any(map(_has_long_rational, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and len(value) > LONGEST and all(part.isdigit() for part in value.removeprefix("-").split("/"))
 
 
 WEIGHTS_FORMAT = "symconv.weights/1"

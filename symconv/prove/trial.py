@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -21,8 +22,8 @@ import attrs
 import flint
 from flint import arb, fmpq
 
-from symconv.errors import LayerError, OutsideFragment
-from symconv.layers import BatchNorm, Layer, Pointwise, PReLU, Weights, channels_after
+from symconv.errors import BudgetExceeded, LayerError, OutsideFragment
+from symconv.layers import AvgPool, BatchNorm, Conv, ConvTranspose, Layer, Pointwise, PReLU, Weights, channels_after
 from symconv.operators.budget import Budget
 from symconv.operators.denote import ExtentRejected, Index, indices, output_extents, terms
 from symconv.operators.domain import Domain
@@ -34,6 +35,8 @@ MOST_TERMS = 3_000_000
 MOST_SAMPLES = 300_000
 """Samples of any signal on the way, at most."""
 TRIALS = 8
+LARGEST, SMALLEST, FINEST = 1000, -1000, -4000
+"""Powers of 2: no value that is shown is larger, no difference smaller, no number finer (it is shown as 0, with a radius)."""
 Balls = dict[Index, Any]
 _ZERO: Any = arb(0)
 _ONE: Any = arb(1)
@@ -47,7 +50,7 @@ class Parting:
         extents: of the input.
         entries: its nonzero samples by (channel, *positions), small integers.
         at: an output sample, (channel, *positions).
-        left, right: both values there, midpoints where they are not rational.
+        left, right: both values there, midpoints where they are not rational; more than twice the radius apart.
         radius: how far the exact values can be from those.
     """
 
@@ -111,27 +114,35 @@ def _parts(
     left: Network, right: Network, channels: int, extents: tuple[int, ...], entries: Mapping[Index, int], budget: Budget
 ) -> Parting | None:
     shape = (channels, *extents)
+    budget.check_time()
     one, two = (enclose(network, shape, entries, budget) for network in (left, right))
     if one is None or two is None or one[0] != two[0]:
         return None
     with _precise():
         for at in indices(one[0]):
             a, b = one[1].get(at, _ZERO), two[1].get(at, _ZERO)
-            if not a.overlaps(b):
-                return Parting(extents, tuple(sorted(entries.items())), at, *_shown(a, b))
+            shown = None if a.overlaps(b) else _shown(a, b)
+            if shown is not None:
+                return Parting(extents, tuple(sorted(entries.items())), at, *shown)
     return None
 
 
-def _shown(a: Any, b: Any) -> tuple[Fraction, Fraction, Fraction]:
-    """Two values and what they are off at most: short ones where that still tells them apart."""
-    radius = max(_fraction(a.rad()), _fraction(b.rad()))
-    exact = _fraction(a.mid()), _fraction(b.mid())
+def _shown(a: Any, b: Any) -> tuple[Fraction, Fraction, Fraction] | None:
+    """Two values and what they are off at most: short ones where that still tells them apart; None where no sensible ones do."""
+    if any(not ball.is_finite() or abs(ball).upper() > arb((1, LARGEST)) for ball in (a, b)):
+        return None
+    middles = [_near(ball.mid()) for ball in (a, b)]
+    values = middles[0][0], middles[1][0]
+    radius = max(sum(_near(ball.rad()), off) for ball, (_, off) in zip((a, b), middles, strict=True))
+    gap = abs(values[0] - values[1])
+    if gap <= 2 * radius or gap < Fraction(2) ** SMALLEST:
+        return None
     if not radius:
-        return *exact, radius
-    short = Fraction(float(exact[0])), Fraction(float(exact[1]))
-    wider = radius + max(abs(x - y) for x, y in zip(exact, short, strict=True))
-    wider = Fraction(float(wider) * (1 + 2.0**-50) + 2.0**-1000)
-    return (*short, wider) if abs(short[0] - short[1]) > 2 * wider else (*exact, radius)
+        return *values, radius
+    short = Fraction(float(values[0])), Fraction(float(values[1]))
+    wider = radius + max(abs(x - y) for x, y in zip(values, short, strict=True))
+    wider = Fraction(float(wider) * (1 + 2.0**-50)) + Fraction(2) ** SMALLEST
+    return (*short, wider) if abs(short[0] - short[1]) > 2 * wider else (*values, radius)
 
 
 def _fewer(found: Parting, left: Network, right: Network, channels: int, budget: Budget) -> Parting:
@@ -143,7 +154,10 @@ def _fewer(found: Parting, left: Network, right: Network, channels: int, budget:
             if budget.remaining() < 0.5 * budget.seconds:
                 return found
             kept = dict(found.entries[:start] + found.entries[start + size :])
-            shorter = _parts(left, right, channels, found.extents, kept, budget)
+            try:
+                shorter = _parts(left, right, channels, found.extents, kept, budget)
+            except BudgetExceeded:
+                return found
             if shorter is not None:
                 break
         if shorter is not None:
@@ -165,33 +179,36 @@ def enclose(network: Network, shape: Index, entries: Mapping[Index, int], budget
         spent = 0
         for layer, own in zip(*network, strict=True):
             if isinstance(layer, (Pointwise, PReLU)):
-                values = _curved(layer, own, shape, values)
+                values = _curved(layer, own, shape, values, budget)
                 continue
             after = (channels_after(layer, shape[0]), *output_extents((layer,), shape[1:]))
             if prod(after) > MOST_SAMPLES:
                 return None
             if isinstance(layer, BatchNorm):
                 values = _normalised(layer, own, shape, values)
+                budget.check_time()
             else:
-                made = _linear(layer, own, shape, after, values, budget, MOST_TERMS - spent)
-                if made is None:
+                spent += _products(layer, shape, after)
+                if spent > MOST_TERMS:
                     return None
-                values, count = made
-                spent += count
+                values = _linear(layer, own, shape, after, values, budget)
             shape = after
         return shape, values
 
 
-def _linear(
-    layer: Layer, own: Weights | None, before: Index, after: Index, values: Balls, budget: Budget, most: int
-) -> tuple[Balls, int] | None:
+def _products(layer: Layer, before: Index, after: Index) -> int:
+    """The terms of a layer, those that read padding counted."""
+    if isinstance(layer, Conv):
+        return prod(after) * (layer.in_channels // layer.groups) * prod(layer.kernel)
+    if isinstance(layer, ConvTranspose):
+        return prod(before) * (layer.out_channels // layer.groups) * prod(layer.kernel)
+    return prod(after) * (prod(layer.kernel) if isinstance(layer, AvgPool) else 1)
+
+
+def _linear(layer: Layer, own: Weights | None, before: Index, after: Index, values: Balls, budget: Budget) -> Balls:
     found: Balls = {}
     held: dict[Any, Any] = {}
-    count = 0
-    for o, i, param, coefficient in terms(layer, before, after):
-        count += 1
-        if count > most:
-            return None
+    for count, (o, i, param, coefficient) in enumerate(terms(layer, before, after)):
         if not count % 4096:
             budget.check_time()
         if i is not None and i not in values:
@@ -201,7 +218,7 @@ def _linear(
             held[key] = _coefficient(own, param) * _ball(coefficient)
         term = held[key] if i is None else held[key] * values[i]
         found[o] = found[o] + term if o in found else term
-    return found, count
+    return found
 
 
 def _coefficient(own: Weights | None, param: tuple[Any, ...] | None) -> Any:
@@ -225,18 +242,22 @@ def _normalised(layer: BatchNorm, own: Weights | None, shape: Index, values: Bal
     return {index: values.get(index, _ZERO) * scales[index[0]] + shifts[index[0]] for index in indices(shape)}
 
 
-def _curved(layer: Layer, own: Weights | None, shape: Index, values: Balls) -> Balls:
+def _curved(layer: Layer, own: Weights | None, shape: Index, values: Balls, budget: Budget) -> Balls:
     """A pointwise nonlinearity; samples that are left out are 0, as before."""
+    slopes: list[Any] = []
+    given: dict[str, Any] = {}
     if isinstance(layer, PReLU):
         assert own is not None, "layers with parameters bring weights"
         slopes = [_ball(item) for item in own.kernel]
-        return {index: _leaky(x, slopes[index[0] % len(slopes)]) for index, x in values.items()}
-    assert isinstance(layer, Pointwise), "the only other nonlinearity"
-    given = {name: value if isinstance(value, str) else _ball(value) for name, value in layer.arguments}
-    f = FUNCTIONS[layer.name]
-    if layer.keeps_zero:
-        return {index: f(x, given) for index, x in values.items()}
-    return {index: f(values.get(index, _ZERO), given) for index in indices(shape)}
+    else:
+        assert isinstance(layer, Pointwise), "the only other nonlinearity"
+        given = {name: value if isinstance(value, str) else _ball(value) for name, value in layer.arguments}
+    found: Balls = {}
+    for index in values if layer.keeps_zero else indices(shape):
+        budget.check_time()
+        x = values.get(index, _ZERO)
+        found[index] = _leaky(x, slopes[index[0] % len(slopes)]) if isinstance(layer, PReLU) else FUNCTIONS[layer.name](x, given)
+    return found
 
 
 # --- nonlinearities, as PyTorch defines them ------------------------------------------------------------------------
@@ -324,14 +345,19 @@ def _hardshrink(x: Any, bound: Any) -> Any:
 # --- balls ------------------------------------------------------------------------------------------------------
 
 
+_LOCK = threading.RLock()
+"""The precision is one for all threads."""
+
+
 @contextmanager
 def _precise() -> Iterator[None]:
-    before = flint.ctx.prec
-    flint.ctx.prec = PRECISION
-    try:
-        yield
-    finally:
-        flint.ctx.prec = before
+    with _LOCK:
+        before = flint.ctx.prec
+        flint.ctx.prec = PRECISION
+        try:
+            yield
+        finally:
+            flint.ctx.prec = before
 
 
 def _ball(value: Any) -> Any:
@@ -342,10 +368,12 @@ def _ball(value: Any) -> Any:
     return arb(fmpq(exact.numerator, exact.denominator))
 
 
-def _fraction(value: Any) -> Fraction:
-    """An exact ball (a midpoint, a radius) as a rational."""
-    mantissa, exponent = value.man_exp()
-    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+def _near(value: Any) -> tuple[Fraction, Fraction]:
+    """An exact ball (a midpoint, a radius) of magnitude at most 2^LARGEST as a rational, and how far that is off at most."""
+    mantissa, exponent = (int(part) for part in value.man_exp())
+    if exponent < FINEST and mantissa:
+        return Fraction(0), Fraction(2) ** max(exponent + mantissa.bit_length(), SMALLEST - 1)
+    return Fraction(mantissa) * Fraction(2) ** exponent, Fraction(0)
 
 
 __all__ = ["Parting", "enclose", "find_parting"]

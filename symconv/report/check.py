@@ -19,9 +19,10 @@ from symconv.prove.stage import words_of
 from symconv.prove.stages import is_nonlinearity
 from symconv.report import words
 from symconv.report.extents import domain_text, extent_formula
+from symconv.report.numbers import number
 from symconv.report.page import Block, Fact, Facts, Page, Prose, Section
 from symconv.report.picture import PARAMETRIC, kernel_pictures
-from symconv.report.witness import SIDES, number, witness_blocks
+from symconv.report.witness import SIDES, witness_blocks
 from symconv.theory.relation import Claim, DomainRelation, Relation
 from symconv.theory.verdict import ALL_EXTENTS, Verdict
 

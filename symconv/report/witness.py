@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from symconv.report.extents import extents_text
+from symconv.report.numbers import approximately, number
 from symconv.report.page import Block, Fact, Facts, Grid, Grids, Picture, Prose
 
 Json = Mapping[str, Any]
@@ -37,8 +38,8 @@ def witness_blocks(witness: Json) -> tuple[Block, ...]:
 
 def _shapes(witness: Json) -> tuple[Fact, ...]:
     rows = [Fact("input", f"extent {extents_text(witness['extents'])}")] if witness["extents"] else []
-    for side, number in zip(SIDES, (0, 1), strict=True):
-        shape = witness.get(f"{side}_shape") or [witness["channels"][number]]
+    for side, place_of in zip(SIDES, (0, 1), strict=True):
+        shape = witness.get(f"{side}_shape") or [witness["channels"][place_of]]
         channels = f"{shape[0]} channel{'' if shape[0] == 1 else 's'}"
         rows.append(Fact(f"{side} output", channels + (f" of extent {extents_text(shape[1:])}" if shape[1:] else "")))
     return tuple(rows)
@@ -54,14 +55,8 @@ def _values(witness: Json) -> tuple[Fact, ...]:
         Fact("input", _entries(witness["input"]["entries"], "x")),
         *(Fact(f"{side} output", f"{at} = {number(value)}") for side, value in zip(SIDES, values, strict=True)),
         Fact("difference", number(values[0] - values[1])),
-        *([Fact("within", f"{float(radius):.2g} of each value")] if radius else []),
+        *([Fact("within", f"{approximately(radius, 2)} of each value")] if radius else []),
     )
-
-
-def number(value: Fraction) -> str:
-    """A rational exactly where that is short, otherwise to nine significant digits."""
-    exact = str(value)
-    return exact if len(exact) <= 9 else f"{float(value):.9g}"
 
 
 def place(name: str, index: Sequence[int]) -> str:

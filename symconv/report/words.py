@@ -8,6 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from symconv.report.extents import extents_text
+from symconv.report.numbers import approximately
 from symconv.report.page import Tone
 from symconv.theory.relation import Claim, DomainRelation, Relation, Trust
 from symconv.theory.verdict import ALL_EXTENTS, Verdict
@@ -121,7 +122,7 @@ def _distance(verdict: Verdict) -> str:
     if verdict.distance is None:
         return "the two compute different functions"
     value = Fraction(verdict.distance)
-    return f"outputs differ by up to {float(value):.3g}, for inputs in [-1, 1]{'' if _place(verdict) else ' of any extent'}"
+    return f"outputs differ by up to {approximately(value, 3)}, for inputs in [-1, 1]{'' if _place(verdict) else ' of any extent'}"
 
 
 def domain(verdict: Verdict) -> str:

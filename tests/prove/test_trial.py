@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import threading
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -22,7 +23,10 @@ from symconv.layers import Pointwise, Sequential, Weights
 from symconv.layers.pointwise import NONLINEARITIES
 from symconv.operators.budget import Budget
 from symconv.prove import trial
+from symconv.prove.graphs.outcome import Likeness
+from symconv.prove.graphs.stretches import compare_parts
 from symconv.prove.trial import enclose
+from symconv.report.check import Question, check_page
 from symconv.theory.relation import Claim, Relation, Trust
 
 
@@ -205,6 +209,78 @@ def test_random_chains_agree_with_pytorch(seed: int) -> None:
         assert float(found[1].get(index, flint.arb(0)).mid()) == pytest.approx(float(wanted[index]), rel=1e-11, abs=1e-13)
 
 
+def scaled(weight: float, *rest: nn.Module) -> nn.Sequential:
+    first = nn.Conv1d(1, 1, 1, bias=False).double()
+    with torch.no_grad():
+        first.weight.fill_(weight)
+    return nn.Sequential(first, *rest)
+
+
+STEEP = [nn.Sigmoid(), nn.LogSigmoid(), nn.GELU(), nn.SiLU(), nn.Softplus(-1.0), nn.CELU(-0.5), nn.Tanh()]
+
+
+@pytest.mark.parametrize("weight", [1e4, 1e8, 1e12, 1e300])
+@pytest.mark.parametrize("act", STEEP, ids=str)
+def test_extreme_values_are_shown_or_left_out(act: nn.Module, weight: float) -> None:
+    """exp(-1e12) parts from exp(-2e12), but no number of a sensible length says so."""
+    left, right = scaled(weight, act), scaled(1.5 * weight, act)
+    verdict = symconv.check(left, right)
+    assert verdict.seconds < 2
+    if verdict.witness is None:
+        assert verdict.relation is Relation.UNKNOWN
+    else:
+        assert all(len(verdict.witness[f"{side}_value"]) < 2500 for side in ("left", "right"))
+        replayed(left, right, verdict.witness)
+
+
+@pytest.mark.parametrize("weight", [1e200, 1e-200])
+@pytest.mark.parametrize("act", [nn.Tanh(), nn.ReLU()], ids=str)
+def test_values_beyond_floats_are_left_out(act: nn.Module, weight: float) -> None:
+    deep = [layer for _ in range(20) for layer in scaled(weight)]
+    left, right = scaled(1.0, act, *deep), scaled(1.0, act, *deep, *scaled(2.0))
+    assert symconv.check(left, right).relation is Relation.UNKNOWN
+
+
+def test_shown_values_are_apart() -> None:
+    ball = flint.arb
+    assert trial._shown(ball(0), ball(1, 0.75)) is None, "disjoint, but not by twice the larger radius"
+    shown = trial._shown(ball(1) / 3, ball(2) / 3)
+    assert shown is not None and shown[0] == Fraction(1 / 3) and abs(Fraction(1, 3) - shown[0]) <= shown[2]
+    tiny = ball((1, -(10**15)))
+    assert trial._shown(tiny, 2 * tiny) is None
+    assert trial._shown(tiny, ball(1)) == (Fraction(0), Fraction(1), shown_radius(tiny))
+
+
+def shown_radius(tiny: Any) -> Fraction:
+    """What a number that is shown as 0 is off, after one rounding upwards."""
+    found = trial._near(tiny)
+    assert found[0] == 0 and found[1] == Fraction(2) ** (trial.SMALLEST - 1)
+    return found[1] * (1 + Fraction(1, 2**50)) + Fraction(2) ** trial.SMALLEST
+
+
+def test_threads_leave_the_precision() -> None:
+    left = network(nn.Tanh(), axes=1)
+    right = changed(left, moved_bias)
+    found: list[Relation] = []
+    threads = [threading.Thread(target=lambda: found.append(symconv.check(left, right).relation)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [Relation.DIFFERENT] * 6 and flint.ctx.prec == 53
+
+
+def moved_bias(module: Any) -> None:
+    module[2].bias[0] += 1
+
+
+def test_a_kernel_in_the_padding_ends() -> None:
+    """Nearly every product reads padding, so hardly a term comes out; they are counted beforehand."""
+    layer = nn.Conv2d(1, 1, 1501, padding=750)
+    verdict = symconv.check(nn.Sequential(nn.Tanh(), layer), nn.Sequential(nn.Softsign(), layer), budget=1)
+    assert verdict.seconds < 12
+
+
 def test_large_questions_end() -> None:
     """Too many products to try: still an answer, in time."""
     left = nn.Sequential(nn.Conv2d(256, 256, 3), nn.ReLU(), nn.Conv2d(256, 256, 3))
@@ -212,3 +288,53 @@ def test_large_questions_end() -> None:
     assert verdict.relation in (Relation.UNKNOWN, Relation.DIFFERENT) and verdict.seconds < 6
     assert verdict.trust is not Trust.CERTIFIED
     assert flint.ctx.prec == 53
+
+
+def numbers(*values: float) -> nn.Sequential:
+    """Convolutions of one weight each."""
+    layers = [nn.Conv1d(1, 1, 1, bias=False).double() for _ in values]
+    with torch.no_grad():
+        for layer, value in zip(layers, values, strict=True):
+            layer.weight.fill_(value)
+    return nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize("power", [1, 2, 5, 30])
+@pytest.mark.parametrize("weight", [1e200, 1e-300])
+def test_exact_numbers_too_long_to_write_are_unknown(weight: float, power: int) -> None:
+    """The distance of linear chains is exact, however long; the checker and Python's printing have limits."""
+    left, right = numbers(*[weight] * power), numbers(*[weight] * (power - 1), 2 * weight)
+    verdict = symconv.check(left, right)
+    assert verdict.relation in (Relation.DIFFERENT, Relation.UNKNOWN)
+    assert verdict.relation is Relation.DIFFERENT or power == 30
+    assert check_page(verdict, Question(claim=Claim.EQUAL, holds=verdict.proves(Claim.EQUAL))).headline
+
+
+def scaled_statistics(seed: int) -> tuple[nn.Module, nn.Module]:
+    """BatchNorm with (gamma, variance, eps) and with (3 gamma, 9 variance, 9 eps): the same function, other floats when folded."""
+    rng = random.Random(seed)
+    torch.manual_seed(seed)
+    gamma, variance = ([rng.randint(1, 99) / 16 for _ in range(3)] for _ in range(2))
+    norms = []
+    for times in (1, 3):
+        norm = nn.BatchNorm2d(3, eps=times**2 * 2.0**-7).double().eval()
+        with torch.no_grad():
+            norm.weight.copy_(times * torch.tensor(gamma, dtype=torch.float64))
+            norm.running_var.copy_(times**2 * torch.tensor(variance, dtype=torch.float64))  # type: ignore[union-attr]
+        norms.append(norm)
+    conv = nn.Conv2d(2, 3, 3).double()
+    return nn.Sequential(conv, norms[0], nn.ReLU()), nn.Sequential(conv, norms[1], nn.ReLU())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weights_rounded_by_folding_refute_nothing(seed: int) -> None:
+    left, right = scaled_statistics(seed)
+    assert symconv.check(left, right).relation is Relation.UNKNOWN
+    one, two = ((made.layer.bind(2).layers, made.weights) for made in map(from_module, (left, right)))
+    assert compare_parts(one, two, None, 10).relation in (Likeness.UNKNOWN, Likeness.UP_TO)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_corners_of_a_factor_of_one_change_nothing(mode: str) -> None:
+    verdict = symconv.check(f"Upsample(scale_factor=1, mode='{mode}', align_corners=True)", "Identity()")
+    assert verdict.relation is Relation.EQUAL and verdict.trust is Trust.CERTIFIED

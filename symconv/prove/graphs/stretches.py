@@ -109,7 +109,7 @@ def _compare(left: Part, right: Part, channels: int | None, seconds: float) -> F
     if found is None and max(map(_parameters, (left, right))) > LARGE:
         found = _moved(left, right, channels, seconds)
     if found is None:
-        found = _decided(left, right, channels, seconds)
+        found = _decided(left, right, channels, seconds, 0.0 if error else TRIAL_SECONDS)  # rounded weights are not the model's
     if not error or found.distance is None:
         return found
     apart = found.distance > error  # below, the two may be the same: nothing smaller than the error is known
@@ -125,8 +125,8 @@ def _network(part: Part) -> WeightedNetwork:
     return WeightedNetwork(Sequential(part.layers), part.weights)
 
 
-def _decided(left: Part, right: Part, channels: int | None, seconds: float) -> Finding:
-    verdict = decide_weighted(_network(left), _network(right), channels=channels, seconds=seconds, trial=TRIAL_SECONDS)
+def _decided(left: Part, right: Part, channels: int | None, seconds: float, trial: float) -> Finding:
+    verdict = decide_weighted(_network(left), _network(right), channels=channels, seconds=seconds, trial=trial)
     domain = None if verdict.domain in (None, DomainRelation.SAME) else verdict.domain.value
     trust = None if verdict.trust is None else verdict.trust.value
     match verdict.relation:
