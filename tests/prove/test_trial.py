@@ -320,7 +320,7 @@ def scaled_statistics(seed: int) -> tuple[nn.Module, nn.Module]:
         norm = nn.BatchNorm2d(3, eps=times**2 * 2.0**-7).double().eval()
         with torch.no_grad():
             norm.weight.copy_(times * torch.tensor(gamma, dtype=torch.float64))
-            norm.running_var.copy_(times**2 * torch.tensor(variance, dtype=torch.float64))  # type: ignore[union-attr]
+            norm.running_var.copy_(times**2 * torch.tensor(variance, dtype=torch.float64))
         norms.append(norm)
     conv = nn.Conv2d(2, 3, 3).double()
     return nn.Sequential(conv, norms[0], nn.ReLU()), nn.Sequential(conv, norms[1], nn.ReLU())
