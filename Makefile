@@ -57,7 +57,7 @@ experiment: $(STAMP)  ## LR against HR networks on images, closed forms and trai
 	$(BIN)/python -m symconv power --results build/representation-power.json --against docs/evidence/representation-power.json
 
 gpu: $(STAMP)  ## everything that needs a CUDA device, under 10 minutes; evidence in docs/evidence (fails where there is no device)
-	$(BIN)/python -m symconv.app.gpu_evidence -o docs/evidence/cuda.json --device cuda --seconds 400 --force
+	$(BIN)/python -m symconv.app.gpu_evidence -o docs/evidence/cuda.json --device cuda --seconds 360 --force
 	$(BIN)/python -m pytest -m gpu
 
 docs: $(STAMP)  ## run the code blocks of the documentation

@@ -11,8 +11,9 @@ from typing import Any
 
 import attrs
 
-SHARES = {"real layers": 0.5, "compiled": 0.12, "times": 0.13, "random layers": 0.15, "theorems": 0.1}
+SHARES = {"real layers": 0.45, "times": 0.13, "compiled": 0.17, "random layers": 0.15, "theorems": 0.1}
 """How the time is divided; what a part leaves over, the next ones may use."""
+FIELDS = ("backend", "device", "dtype", "memory_format", "algorithm", "mode", "direction", "evidence")
 
 
 @attrs.define
@@ -21,11 +22,13 @@ class Gathered:
 
     settings: dict[tuple[str, ...], dict[str, Any]] = attrs.field(factory=dict)
     deviations: list[dict[str, Any]] = attrs.field(factory=list)
+    compared: int = 0
 
     def add(self, evidence: Any, name: str) -> None:
         """Counts the rows of one pair; one that deviates is kept whole."""
+        self.compared += len(evidence.ran)
         for row in evidence.rows:
-            key = (row.backend, row.device, row.dtype, row.memory_format, row.algorithm, row.mode, row.direction, row.evidence)
+            key = tuple(getattr(row, field) for field in FIELDS)
             found = self.settings.setdefault(
                 key, {"pairs": {}, "values": 0, "ratio": None, "bound": None, "limit": row.limit, "reasons": {}}
             )
@@ -43,8 +46,7 @@ class Gathered:
 
     def records(self) -> list[dict[str, Any]]:
         """One record a setting, direction and kind of evidence."""
-        names = ("backend", "device", "dtype", "memory_format", "algorithm", "mode", "direction", "evidence")
-        return [dict(zip(names, key, strict=True)) | found for key, found in sorted(self.settings.items())]
+        return [dict(zip(FIELDS, key, strict=True)) | found for key, found in sorted(self.settings.items())]
 
 
 def plain(value: Any) -> Any:
@@ -68,6 +70,15 @@ class Clock:
         self.given += SHARES[part]
         self.until = self.start + self.seconds * min(self.given, 1.0)
 
+    def open_all(self) -> None:
+        """Gives all of the time that is left."""
+        self.until = self.start + self.seconds
+
     def over(self) -> bool:
         """Whether the part's time is up."""
         return time.monotonic() >= self.until
+
+    @property
+    def passed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.start

@@ -5,7 +5,9 @@ Owns: `environment`. Must not know: layers, results.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
+import os
 import platform
 import re
 import subprocess
@@ -14,6 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+OVERRIDES = (
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUBLAS_EMULATE_SINGLE_PRECISION",
+    "CUBLAS_EMULATE_DOUBLE_PRECISION",
+    "TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT",
+    "ONEDNN_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+)
+"""Environment variables that change what a library computes, or with what."""
 
 
 def environment(devices: Iterable[str], backends: Iterable[str] = ()) -> dict[str, Any]:
@@ -26,6 +41,7 @@ def environment(devices: Iterable[str], backends: Iterable[str] = ()) -> dict[st
         "packages": {name: _version(name) for name in dict.fromkeys(packages)},
         "threads": torch.get_num_threads(),
         "devices": {name: _device(name) for name in devices},
+        "overrides": {name: os.environ[name] for name in OVERRIDES if name in os.environ},
     }
 
 
@@ -38,13 +54,15 @@ def _version(package: str) -> str | None:
 
 def _device(name: str) -> dict[str, Any]:
     if name == "cuda":
-        properties = torch.cuda.get_device_properties(0)
+        properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         return {
             "name": properties.name,
             "capability": f"{properties.major}.{properties.minor}",
+            "multiprocessors": properties.multi_processor_count,
             "memory": properties.total_memory,
-            "cuda": torch.version.cuda,
+            "cuda": torch.version.cuda or torch.version.hip,
             "cudnn": torch.backends.cudnn.version(),
+            "triton": _version("triton"),
             "driver": _driver(),
         }
     if name == "mps":
@@ -54,6 +72,7 @@ def _device(name: str) -> dict[str, Any]:
     return {"name": _processor(), "capability": capability, "onednn": found and found[1]}
 
 
+@functools.cache
 def _processor() -> str:
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
@@ -63,10 +82,13 @@ def _processor() -> str:
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
+@functools.cache
 def _driver() -> str | None:
+    """The driver's version, asked for once: it takes a process, and environments are asked for at every pair."""
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip().splitlines()[0] if done.stdout.strip() else None
+    lines = done.stdout.split()
+    return lines[0] if lines else None

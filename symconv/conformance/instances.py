@@ -177,11 +177,11 @@ def _bounded_instance(
     worst, room = 0.0, math.inf
     for chain, own in zip(chains, weights, strict=True):
         size, at = forward_bound(chain, own, most)
-        back, parameters = backward_bounds(chain, own, at, most, total)
+        back, parameters, factor_back = backward_bounds(chain, own, at, most, total)
         room = min(room, total * limit / max(parameters, 1.0))
         factors = [item.most * 2.0**item.bits for item in at]
         factors += [float(np.abs(w.kernel).max(initial=0)) * 2.0 ** kernel_bits(w) for w in own if w is not None]
-        if max(size.worst, back.worst) > limit or max(factors, default=0.0) > factor:
+        if max(size.worst, back.worst) > limit or max([*factors, factor_back]) > factor:
             return None
         worst = max(worst, size.worst, back.worst, min(parameters, limit))
     x = _signed((batch, pairing.channels, *extents), most, 1.0, chance)

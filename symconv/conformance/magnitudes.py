@@ -124,7 +124,7 @@ def _fixed(layer: Layer, size: Size) -> Size:
 
 def backward_bounds(
     chain: Sequence[Layer], weights: Sequence[Weights | None], at: Sequence[Size], most: float, total: float
-) -> tuple[Size, float]:
+) -> tuple[Size, float, float]:
     """Bounds of the backward pass.
 
     Args:
@@ -134,12 +134,13 @@ def backward_bounds(
         total: the sum of its magnitudes.
 
     Returns:
-        The bound on partial sums of input gradients, and on those of weight and bias gradients.
+        The bound on partial sums of input gradients, on those of weight and bias gradients, and on gradients that are factors of products.
     """
-    size, parameters = Size(most, 0, most), 0.0
+    size, parameters, factor = Size(most, 0, most), 0.0, 0.0
     for layer, own, before in reversed(list(zip(chain, weights, at, strict=True))):
         if isinstance(layer, (Conv, ConvTranspose)):
             assert own is not None
+            factor = max(factor, size.most * 2.0**size.bits)
             parameters = max(parameters, total * max(before.most, 1.0) * 2.0 ** (size.bits + before.bits))
             columns, rows = column_sums(layer, own.kernel), row_sums(layer, own.kernel)
             padded = _copies(Pad(layer.padding, layer.padding_mode)) if isinstance(layer, Conv) else 1.0
@@ -148,11 +149,12 @@ def backward_bounds(
         elif isinstance(layer, PReLU):
             assert own is not None
             slope = max(1.0, float(np.abs(own.kernel).max()))
+            factor = max(factor, size.most * 2.0**size.bits)
             parameters = max(parameters, total * before.most * 2.0 ** (size.bits + before.bits))
             size, total = size.grown(size.most * slope, kernel_bits(own)), total * slope
         else:
             size, total = _fixed_back(layer, size), total * _row(layer)
-    return size, parameters
+    return size, parameters, factor
 
 
 def _row(layer: Layer) -> float:

@@ -1,14 +1,22 @@
 """Number formats: how many bits a value has, how sums are accumulated, what both mean for rounding.
 
-Owns: `Precision`, `PRECISIONS`, `gamma`. Must not know: torch, layers.
+Owns: `Precision`, `PRECISIONS`, `precision_on`, `gamma`. Must not know: torch, layers.
 
 The accumulation model is an assumption about the hardware and is printed with every bounded result:
 
     float64, float32   every product and every sum is rounded to the format itself or to a wider one, in any order
-    tf32               the factors are cut to 11 significant bits, then as float32
+    tf32               the factors are cut to 11 significant bits, then as float32, or on tensor cores
     bfloat16, float16  sums are accumulated in float32, in any order; a result is rounded to the format once a tap at most
+    tensor cores       (tf32, bfloat16 and float16 on CUDA devices) products are exact; a few of them and the sum so far are aligned to the
+                       largest, cut off after at least 23 bits behind its leading one, added, and the result is rounded towards zero
 
-Source: N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 and 4.2.
+A tensor core's step on l products differs from nearest rounding: each of its l + 1 addends loses up to 2^-23 of the largest, the result
+2^-23 of itself. Together that is (l + 2) 2^-23 <= l 2^-21 times the sum of magnitudes, as much as l roundings of 2^-21 each
+(`docs/theory/device-arithmetic.md` has the proof). So `precision_on` a CUDA device has the unit 2^-21 for sums in these formats, eight
+times that of float32.
+
+Source: N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 and 4.2; M. Fasi, N. Higham, M. Mikaitis,
+S. Pranesh, Numerical behavior of NVIDIA tensor cores, PeerJ CS 7:e330 (2021).
 """
 
 from __future__ import annotations
@@ -52,13 +60,18 @@ class Precision:
     @property
     def model(self) -> str:
         """The accumulation model in words."""
+        unit = f"unit roundoff 2^{math.log2(self.accumulate):.0f}"
+        core = "; a tensor core's blocks and its cut digits are within that" if self.accumulate == _CORE else ""
         if self.narrow:
-            return f"sums in float32 (unit roundoff 2^{math.log2(self.accumulate):.0f}), each tap's result rounded to {self.name}"
+            return f"sums in float32 ({unit}{core}), each tap's result rounded to {self.name}"
         cut = f", factors cut to {self.significant} bits" if self.cut else ""
-        return f"sums and products rounded to {self.storage} or wider (unit roundoff 2^{math.log2(self.accumulate):.0f}){cut}"
+        return f"sums and products rounded to {self.storage} or wider ({unit}{core}){cut}"
 
 
 _F32 = 2.0**-24
+_CORE = 2.0**-21
+TENSOR_CORES = ("tf32", "bfloat16", "float16")
+"""What CUDA devices may compute on tensor cores."""
 PRECISIONS = {
     item.name: item
     for item in (
@@ -69,6 +82,12 @@ PRECISIONS = {
         Precision("float16", "float16", 11, 11, 2.0**-11, _F32, 0.0, 2.0**-14, 65504.0),
     )
 }
+
+
+def precision_on(name: str, device: str) -> Precision:
+    """A number format as a device accumulates it."""
+    found = PRECISIONS[name]
+    return attrs.evolve(found, accumulate=_CORE) if device == "cuda" and name in TENSOR_CORES else found
 
 
 def gamma(terms: float, unit: float) -> float:

@@ -1,15 +1,13 @@
 """PyTorch under a setting: device, number format, memory format, algorithm, eager or compiled; outputs and gradients.
 
-Owns: `TorchSetting`, `run_torch`, `rounded_to`, `devices`, `require_device`, `measured`.
+Owns: `TorchSetting`, `run_torch`, `rounded_to`, `devices`, `require_device`, `require_working`, `use_threads`, `measured`.
 Must not know: what the results are compared with.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -17,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from symconv.conformance.precision import PRECISIONS, Precision
+from symconv.conformance.precision import Precision, precision_on
 from symconv.conformance.torch_oracle import to_module
+from symconv.conformance.torch_switches import configured
 from symconv.errors import UsageError
 from symconv.layers import Layer, Sequential, Weights
 
@@ -31,11 +30,14 @@ ALGORITHMS = {
 """What each device chooses between; the first one is PyTorch's default."""
 INEXACT_ALGORITHMS = {"nnpack": "NNPACK may use Winograd's or FFT's transforms, whose constants are fractions"}
 """Algorithms that are not exact even on small integers, and why."""
-LEAST_BATCH = {"nnpack": 16}
-"""Batches below which PyTorch does not take an algorithm."""
+LEAST_BATCH = {"nnpack": 16, "cudnn-benchmark": 3}
+"""Batches that an algorithm needs: PyTorch takes NNPACK from 16 on; and it looks up cuDNN's plans by shape before it asks whether to
+benchmark, so that at a shape which ran before nothing would be benchmarked (aten/src/ATen/native/cudnn/Conv_v8.cpp, run_single_conv)."""
 DIRECTIONS = ("forward", "input-grad", "weight-grad")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 MODES = ("eager", "compile")
+REFUSALS = (RuntimeError, NotImplementedError, TypeError, MemoryError)
+"""What PyTorch raises where it refuses; compilers raise what they like."""
 
 
 class Unsupported(Exception):
@@ -64,8 +66,8 @@ class TorchSetting:
 
     @property
     def precision(self) -> Precision:
-        """The number format."""
-        return PRECISIONS[self.dtype]
+        """The number format, as this device accumulates it."""
+        return precision_on(self.dtype, self.device)
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -96,10 +98,15 @@ def require_device(name: str) -> str:
     if name not in DEVICES:
         raise UsageError(f"`--device` must be one of auto, {', '.join(DEVICES)}; found {name!r}.")
     if name not in there:
-        raise UsageError(
-            f"`--device {name}` asks for a device that PyTorch {torch.__version__} does not see here. Use {' or '.join(there)}."
-        )
+        without = name == "cuda" and torch.version.cuda is None and torch.version.hip is None
+        why = "is built without" if without else "does not see here"
+        raise UsageError(f"`--device {name}` asks for a device that PyTorch {torch.__version__} {why}. Use {' or '.join(there)}.")
     return name
+
+
+def use_threads(count: int) -> None:
+    """How many threads one operator has on the CPU, in this process."""
+    torch.set_num_threads(count)
 
 
 def rounded_to(values: Any, storage: str) -> Any:
@@ -107,40 +114,6 @@ def rounded_to(values: Any, storage: str) -> Any:
     array = np.asarray(values, dtype=np.float64)
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     return tensor.to(getattr(torch, storage)).to(torch.float64).numpy()
-
-
-@contextlib.contextmanager
-def configured(setting: TorchSetting) -> Iterator[None]:
-    """PyTorch's switches set for one run and put back after it."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
-        if setting.device == "cpu":
-            stack.enter_context(torch.backends.mkldnn.flags(enabled=setting.algorithm not in ("no-onednn", "nnpack")))
-            stack.enter_context(torch.backends.nnpack.flags(enabled=setting.algorithm == "nnpack"))
-        elif setting.device == "cuda":
-            _cuda_switches(stack, setting)
-        yield
-
-
-def _cuda_switches(stack: contextlib.ExitStack, setting: TorchSetting) -> None:
-    tf32 = setting.dtype == "tf32"
-    flags = torch.backends.cudnn.flags(
-        enabled=setting.algorithm != "no-cudnn",
-        benchmark=setting.algorithm == "cudnn-benchmark",
-        deterministic=setting.algorithm == "cudnn-deterministic",
-        allow_tf32=tf32,
-    )
-    stack.enter_context(flags)
-    matmul: Any = torch.backends.cuda.matmul
-    for key, value in (
-        ("allow_tf32", tf32),
-        ("allow_fp16_reduced_precision_reduction", False),
-        ("allow_bf16_reduced_precision_reduction", False),
-    ):
-        before = getattr(matmul, key)
-        setattr(matmul, key, value)
-        stack.callback(setattr, matmul, key, before)
 
 
 def build(chain: Sequence[Layer], weights: Sequence[Weights | None], axes: int, setting: TorchSetting) -> nn.Module:
@@ -192,17 +165,48 @@ def run_torch(
 
     Raises:
         Unsupported: PyTorch refuses, or memory runs out.
+        DeviceLost: the device answers nothing any more.
     """
     try:
         with configured(setting):
             return _run(build(chain, weights, axes, setting), x, gradients, axes, setting)
     except Unsupported:
+        if setting.mode != "eager":  # what was compiled has run
+            require_working(setting.device)
         raise
-    except (RuntimeError, NotImplementedError, TypeError, MemoryError) as error:
+    except Exception as error:
+        if setting.mode == "eager" and not isinstance(error, REFUSALS):
+            raise
+        require_working(setting.device)
         raise refused(error) from error
-    finally:
-        if setting.device == "cuda":
-            torch.cuda.empty_cache()
+
+
+class DeviceLost(UsageError):
+    """The device answers nothing any more: after a fault in a kernel every later call of the process fails."""
+
+    def __init__(self, device: str, why: str) -> None:
+        super().__init__(
+            f"`{device}` answers nothing any more after a fault there ({why}). Start again, without the setting that ran last."
+        )
+
+
+def require_working(device: str) -> None:
+    """Called after a refusal: gives unused memory back, and tells a refusal from a device that is lost.
+
+    Raises:
+        DeviceLost: it is. What is done next in this process would only look unsupported.
+    """
+    if device != "cuda":
+        return
+    try:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        if float(torch.ones(2, device="cuda").sum()) != 2.0:
+            raise DeviceLost(device, "1 + 1 is not 2")
+    except torch.OutOfMemoryError:
+        return  # other processes hold the memory
+    except RuntimeError as error:
+        raise DeviceLost(device, _one_line(error)) from error
 
 
 def refused(error: BaseException) -> Unsupported:
@@ -269,7 +273,7 @@ def compiled(module: nn.Module, setting: TorchSetting) -> Callable[[Tensor], Ten
     def call(x: Tensor) -> Tensor:
         try:
             return made(x)
-        except (torch._dynamo.exc.TorchDynamoException, RuntimeError) as error:
+        except Exception as error:
             raise Unsupported(f"torch.compile: {_one_line(error)}") from error
 
     return call

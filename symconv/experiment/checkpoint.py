@@ -90,8 +90,8 @@ def restore(path: Path, key: dict[str, Any], network: Any, optimizer: Any, gener
     optimizer.load_state_dict(record["optimizer"])
     generator.set_state(record["generator"])
     torch.set_rng_state(record["global"])
-    if record["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(record["cuda"])
+    if record["cuda"] and torch.cuda.is_available() and len(record["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(record["cuda"])  # nothing draws from them; on another number of devices they have no place
     state.update(record["state"])
 
 

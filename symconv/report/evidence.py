@@ -10,15 +10,25 @@ from typing import Any
 
 from symconv.report.page import Fact, Facts, Page, Prose, Section, Table, Tone
 
-TONES = {"agrees": Tone.PROVED, "deviates": Tone.REFUTED, "nothing_ran": Tone.OPEN}
-HEADLINES = {"agrees": "every layer gave the numbers that it must give", "deviates": "some layer deviates", "nothing_ran": "nothing ran"}
+TONES = {"agrees": Tone.PROVED, "deviates": Tone.REFUTED, "broken": Tone.OPEN, "nothing_ran": Tone.OPEN}
+HEADLINES = {
+    "agrees": "every layer gave the numbers that it must give",
+    "deviates": "some layer deviates",
+    "broken": "what ran agrees, but some runs broke off",
+    "nothing_ran": "nothing ran",
+}
 
 
 def evidence_page(record: Mapping[str, Any]) -> Page:
     """The whole page of one record."""
     devices = record["environment"]["devices"]
     name = ", ".join(str(about["name"]) for about in devices.values())
-    sections = [Section("", (Facts(_facts(record)),)), _settings(record), _reals(record)]
+    sections = [Section("", (Facts(_facts(record)),))]
+    if record["failed"]:
+        broken = tuple((str(item["what"]), str(item["why"])) for item in record["failed"])
+        sections.append(Section("Broke off", (Table(("what", "why"), broken),)))
+    assumed = tuple((name, str(model)) for name, model in record["assumptions"].items())
+    sections += [_settings(record), Section("What the bounds assume", (Table(("numbers", "of the device"), assumed),)), _reals(record)]
     if record["times"]:
         sections.append(_times(record))
     if record["theorems"]:
@@ -28,7 +38,8 @@ def evidence_page(record: Mapping[str, Any]) -> Page:
         sections.append(Section("What deviates", (Table(("where", "left", "right"), rows), Prose("The snippets are in the JSON file."))))
     if record["left_out"]:
         sections.append(Section("Left out", (Table(("what, and why",), tuple((text,) for text in record["left_out"])),)))
-    return Page(f"{name}: {HEADLINES[record['verdict']]}", TONES[record["verdict"]], tuple(sections))
+    until = "" if record["complete"] else f" (so far: the run did not end, or has not yet; {record['seconds']} s)"
+    return Page(f"{name}: {HEADLINES[record['verdict']]}{until}", TONES[record["verdict"]], tuple(sections))
 
 
 def _facts(record: Mapping[str, Any]) -> tuple[Fact, ...]:
@@ -37,6 +48,7 @@ def _facts(record: Mapping[str, Any]) -> tuple[Fact, ...]:
     facts = [Fact("versions", f"Python {about['python']}, {packages}")]
     for name, found in about["devices"].items():
         facts.append(Fact(name, ", ".join(f"{key} {value}" for key, value in found.items() if value)))
+    facts += [Fact(name, value) for name, value in about["overrides"].items()]
     numbers = sum(item["values"] for item in record["settings"])
     compiled = record["compiled"]
     return (
@@ -78,7 +90,7 @@ def _reals(record: Mapping[str, Any]) -> Section:
             item["name"],
             item["form"],
             item["right"],
-            "x".join(map(str, item["extents"])),
+            _extents(item["runs"]),
             ", ".join(f"{count} {outcome}" for outcome, count in sorted(item["outcomes"].items())),
             _ratio(item["ratio"]),
         )
@@ -87,14 +99,28 @@ def _reals(record: Mapping[str, Any]) -> Section:
     return Section("Real layers", (Table(("layer", "form", "which is", "extents", "rows", "error / bound"), rows, frozenset({5})),))
 
 
+def _extents(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Each size once; what ran at another one than the first run is named."""
+    sizes: dict[str, list[str]] = {}
+    for run in runs:
+        who = run["dtypes"] if run["backends"] == ["torch"] else run["backends"]
+        sizes.setdefault("x".join(map(str, run["extents"])), []).extend(who)
+    first, *others = sizes.items()
+    return ", ".join([first[0], *(f"{size} ({', '.join(dict.fromkeys(who))})" for size, who in others)])
+
+
 def _times(record: Mapping[str, Any]) -> Section:
     dtypes = [name for name in ("float32", "tf32", "float16") if any(name in item for item in record["times"])]
     columns = ("layer", "form", "extents", *(f"{name}, ms (ratio)" for name in dtypes))
     rows = tuple(
         (item["name"], item["form"], "x".join(map(str, item["extents"])), *(_time(item.get(d)) for d in dtypes)) for item in record["times"]
     )
-    told = "Forward pass, batch of 2, medians of interleaved runs: the layer, its form, and layer over form (above 1 the form is faster)."
-    return Section("Times", (Prose(told), Table(columns, rows)))
+    how = ", ".join(dict.fromkeys(str(item["algorithm"]) for item in record["times"]))
+    told = (
+        f"Forward pass, {how}, batch of 2, medians of interleaved runs: the layer, its form, layer over form (above 1 the form is faster)."
+    )
+    more = " The JSON file has the peak memory, and the names of the kernels." if "float16" in dtypes else ""
+    return Section("Times", (Prose(told + more), Table(columns, rows)))
 
 
 def _time(found: Mapping[str, Any] | None) -> str:
