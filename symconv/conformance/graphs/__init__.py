@@ -1,0 +1,1 @@
+"""Whole graphs of layers and operators evaluated, with rigorous bounds."""
