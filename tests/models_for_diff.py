@@ -310,3 +310,28 @@ def branching(path: Path) -> Path:
         node("Conv", ["k", "w5"], ["y"], "last"),
     ]
     return save(nodes, weights, path)
+
+
+def curved(path: Path) -> Path:
+    """A model whose numbers are no integers, with nonlinearities that have no rounding theorem."""
+    rng = np.random.default_rng(3)
+    weights = {
+        name: (rng.normal(size=shape) * 0.4).astype(np.float32)
+        for name, shape in (("w1", (6, 4, 3, 3)), ("b1", (6,)), ("w2", (6, 6, 3, 3)), ("w3", (6, 8, 4, 4)), ("b3", (8,)))
+    }
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "w1", "b1"], ["a"], "first", pads=[1, 1, 1, 1]),
+        node("Relu", ["a"], ["b"], "relu"),
+        node("Conv", ["b", "w2"], ["c"], "second", pads=[1, 1, 1, 1]),
+        node("Sigmoid", ["c"], ["d"], "gate"),
+        node("Sub", ["d", "b"], ["e"], "minus"),
+        node("Concat", ["e", "b"], ["f"], "both", axis=2),
+        node("Softmax", ["f"], ["g"], "soft", axis=1),
+        node("ConvTranspose", ["g", "w3", "b3"], ["h"], "up", strides=[2, 2], pads=[1, 1, 1, 1]),
+        node("MaxPool", ["h"], ["i"], "pool", kernel_shape=[2, 2], strides=[1, 1]),
+        node("Relu", ["i"], ["j"], "relu2"),
+        node("DepthToSpace", ["j"], ["k"], "shuffle", blocksize=2, mode="CRD"),
+        node("Tanh", ["k"], ["y"], "tanh"),
+    ]
+    return save(nodes, weights, path)

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from symconv.conformance.model_runs import OnnxRunner, Parting, Runner, TorchRunner, find_witness
+from symconv.conformance.model_runs import OnnxRunner, Runner, TorchRunner
 from symconv.errors import ModelError, UsageError
 from symconv.frontends.model_files import is_model_file, open_model
 from symconv.frontends.reference import is_reference, load_module
@@ -22,16 +22,21 @@ from symconv.prove.graphs.compare import compare
 from symconv.prove.graphs.dataflow import Dataflow, pairing
 from symconv.prove.graphs.outcome import Comparison, Likeness, Row
 
+if TYPE_CHECKING:
+    from symconv.conformance.partings import Search
+
 RUN_SECONDS = 20.0
+PART_SECONDS = 5.0
 Progress = Callable[[int, int], None]
 
 
 @attrs.frozen(eq=False)
 class Model:
-    """A model as a graph, and what runs it (None: nothing here does)."""
+    """A model as a graph, what runs it (None: nothing here does), and the number format that it then computes in."""
 
     graph: Dataflow
     runner: Callable[[], Runner | None]
+    precision: str = "float32"
 
 
 def diff(
@@ -67,7 +72,7 @@ def open_as_graph(model: Any) -> Model:
         from symconv.frontends.onnx.dataflow import dataflow
 
         graph = dataflow(opened)
-        return Model(graph, lambda: _onnx_runner(path, graph))
+        return Model(graph, lambda: _onnx_runner(path, graph), _precision(graph))
     if isinstance(model, str):
         if not is_reference(model):
             raise UsageError(f"`{model}` is no model. Give an ONNX file (its name ends in .onnx) or package.module:attribute.")
@@ -88,32 +93,38 @@ def _module(module: Any, source: str) -> Model:
     from symconv.frontends.torch_graphs import dataflow
 
     graph = dataflow(module, source)
-    return Model(graph, lambda: TorchRunner(module, tuple(graph.inputs)))
+    return Model(graph, lambda: TorchRunner(module, tuple(graph.inputs)), "float64")
+
+
+def _precision(graph: Dataflow) -> str:
+    """The number format of a file's inputs."""
+    formats = {"DOUBLE": "float64", "FLOAT16": "float16", "BFLOAT16": "bfloat16"}
+    return next((formats[item.dtype] for item in graph.inputs.values() if item.dtype in formats), "float32")
 
 
 def _concluded(found: Comparison, one: Model, two: Model, run: bool) -> Comparison:
     """The answer for the whole, from its parts and, where these differ, from running both models.
 
-    Rounded numbers decide nothing by themselves: a run that is not exact makes `different` only where a part is proved to differ.
+    Rounded numbers decide nothing: only a run that is exact, or whose bounds keep the two outputs apart, makes `different`.
     """
-    cause = _first_cause(found.rows)
     if found.relation is Likeness.UP_TO:
-        return attrs.evolve(found, cause=cause)
+        return attrs.evolve(found, cause=_first_cause(found.rows))
     declared = next((row for row in found.rows if row.reason == "inputs_differ"), None)
     if declared is not None:
         return attrs.evolve(found, relation=Likeness.DIFFERENT, evidence="proof", cause=declared.cause, reason=None)
     proof = _proof(found, one.graph.live())
-    parting, why = _shown(one, two) if run else (None, "the models were not run")
-    if parting is not None:
-        evidence = "proof" if proof else "exact run" if parting.exact else "run"
-        if evidence == "run" and not any(row.relation is Likeness.DIFFERENT for row in found.rows):
-            detail = "a run of both models parts, but with rounding, which is no proof; and no part is proved to differ"
-            return attrs.evolve(found, relation=Likeness.UNKNOWN, witness=parting.to_dict(), evidence=evidence, cause=cause, detail=detail)
-        if evidence != "run":
-            found = attrs.evolve(found, rows=_blamed(found.rows))
+    found, search, why = _tried(found, one, two) if run else (found, None, "the models were not run")
+    cause = _first_cause(found.rows)
+    parting = None if search is None else search.parting
+    if parting is not None and (proof is not None or parting.is_proved):
+        found = attrs.evolve(found, rows=_blamed(found.rows))
+        evidence = "proof" if proof else parting.evidence
         return attrs.evolve(found, relation=Likeness.DIFFERENT, witness=parting.to_dict(), evidence=evidence, cause=cause, reason=None)
     if proof is not None:
         return attrs.evolve(found, relation=Likeness.DIFFERENT, witness=proof, evidence="proof", cause=cause, reason=None)
+    if search is not None and parting is not None:
+        detail = f"a run of both models parts, but with rounding, which is no proof: {search.obstacle or 'nothing bounds it'}"
+        return attrs.evolve(found, witness=parting.to_dict(), evidence="run", cause=cause, detail=detail)
     parts = sum(row.relation is Likeness.DIFFERENT for row in found.rows)
     detail = f"{parts} {'part differs' if parts == 1 else 'parts differ'} inside, but {why}" if parts else why
     return attrs.evolve(found, cause=cause, detail=detail)
@@ -137,18 +148,23 @@ def _proof(found: Comparison, graph: Dataflow) -> dict[str, Any] | None:
     return None
 
 
-def _shown(one: Model, two: Model) -> tuple[Parting | None, str]:
-    runners = one.runner(), two.runner()
-    if runners[0] is None or runners[1] is None:
-        return None, "nothing here runs the models (for ONNX files install onnxruntime), so no input shows it"
+def _tried(found: Comparison, one: Model, two: Model) -> tuple[Comparison, Search, str]:
+    """The comparison with undecided operators tried, what running both models found, and what to say if that is nothing."""
+    from symconv.conformance.part_witnesses import with_witnesses
+    from symconv.conformance.partings import Side, find_parting
+
+    found = with_witnesses(found, one.graph, two.graph, PART_SECONDS)
     by_place = one.graph.returned is not None or two.graph.returned is not None
     inputs = pairing(one.graph.inputs, two.graph.inputs, by_place=by_place)
     outputs = pairing(one.graph.outputs, two.graph.outputs, by_place=by_place)
     assert inputs is not None and outputs is not None, "compared before"
-    parting, ran = find_witness(runners[0], runners[1], (one.graph, two.graph), inputs, outputs, RUN_SECONDS)
-    if not ran:
-        return None, f"no input that was tried in {runners[0].name} is accepted by both models"
-    return parting, f"none of {ran} inputs that were tried in {runners[0].name} shows it at the output"
+    sides = [Side(model.graph, model.runner(), model.precision) for model in (one, two)]
+    search = find_parting(sides[0], sides[1], inputs, outputs, RUN_SECONDS)
+    by = " in " + sides[0].runner.name if sides[0].runner is not None else ""
+    reason = f" ({search.obstacle})" if search.obstacle else ""
+    if not search.ran:
+        return found, search, f"no input that was tried{by} is accepted by both models{reason}"
+    return found, search, f"none of {search.ran} inputs that were tried{by} shows it at the output{reason}"
 
 
 def _first_cause(rows: tuple[Row, ...]) -> str | None:

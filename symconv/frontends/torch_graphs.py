@@ -18,7 +18,7 @@ import torch
 from torch import fx, nn
 
 from symconv.errors import ModelError
-from symconv.frontends.torch_modules import from_module
+from symconv.frontends.torch_modules import from_module, is_own_layer
 from symconv.layers import WeightedNetwork
 from symconv.prove.graphs.dataflow import Constant, Dataflow, Declared, Operation, Stretch
 
@@ -45,6 +45,14 @@ GROWTH |= dict.fromkeys(("flatten", "view", "reshape", "permute", "transpose"), 
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.Flatten, nn.AdaptiveAvgPool2d)
 
 
+class Tracer(fx.Tracer):
+    """Traces modules; layers of symconv's own are kept whole, as those of torch.nn are."""
+
+    def is_leaf_module(self, module: nn.Module, path: str) -> bool:
+        """Whether a module is one operation."""
+        return is_own_layer(module) or bool(super().is_leaf_module(module, path))
+
+
 def dataflow(module: nn.Module, source: str) -> Dataflow:
     """The graph of a module in evaluation mode; the module itself is left as it was.
 
@@ -60,7 +68,7 @@ def dataflow(module: nn.Module, source: str) -> Dataflow:
         part.training = False
     before = [(part, dict(vars(part))) for part in module.modules()]
     try:
-        traced = fx.Tracer().trace(module)
+        traced = Tracer().trace(module)
         _check_state(source, before)
         return _Builder(module, traced, source).graph()
     except ModelError:
@@ -137,6 +145,8 @@ class _Builder:
             return self._module(node, self.module.get_submodule(str(node.target)))
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
         where = "" if isinstance(node.target, str) else getattr(node.target, "__module__", "") or ""
+        if name == "getitem" and len(node.args) > 1 and isinstance(node.args[1], list):
+            where += " list"  # x[[0, 1]] takes two samples, x[0, 1] one; a key has both as sequences
         inputs = tuple(item.name for item in _nodes((node.args, node.kwargs)))
         key = (node.op, where, name, _frozen(node.args), _frozen(node.kwargs))
         short = name.strip("_").removeprefix("i") if name in ("iadd", "imul", "isub") else name.strip("_")

@@ -165,6 +165,11 @@ def register_stand_in(base: type, given: Callable[[Any], nn.Module]) -> None:
     _OWN[base] = lambda site: _read(_Site(given(site.module), site.path, bare=site.bare))
 
 
+def is_own_layer(module: nn.Module) -> bool:
+    """Whether a module is of a class that `register` or `register_stand_in` made known as one layer."""
+    return type(module) in _OWN
+
+
 _CHAINS: set[type] = {nn.Sequential}
 _OWN: dict[type, Reader] = {}
 

@@ -27,8 +27,12 @@ TONES = {Likeness.IDENTICAL: Tone.PROVED, Likeness.UP_TO: Tone.PLAIN, Likeness.D
 EVIDENCE = {
     "proof": "proof: what differs reaches from the input to the output",
     "exact run": "a run without rounding: integers below 2^24 all the way",
+    "bounded run": "a run whose rounding is bounded: the exact outputs are apart, whatever was rounded",
     "run": "a run with rounding, whose outputs are further apart than 2^-12 of the largest: no proof",
 }
+
+
+SHAPES = "the outputs have different shapes, which no rounding changes"
 
 
 def diff_page(found: Comparison) -> Page:
@@ -51,8 +55,6 @@ def _headline(found: Comparison) -> str:
         case Likeness.UP_TO:
             return "equal up to a distance: every part is the same, or proved to be close"
         case Likeness.DIFFERENT:
-            if found.evidence == "run":
-                return "different: a part is proved to differ, and a run of both models shows it at the output"
             return "different: the two models are not the same function"
     counts = [sum(row.relation is kind for row in found.rows) for kind in (Likeness.DIFFERENT, Likeness.UNKNOWN)]
     told = [f"{counts[0]} {'part differs' if counts[0] == 1 else 'parts differ'}" if counts[0] else ""]
@@ -81,7 +83,8 @@ def _facts(found: Comparison) -> list[Fact]:
         )
         rows.append(Fact("at the output", bound))
     if found.evidence is not None:
-        rows.append(Fact("evidence", EVIDENCE[found.evidence]))
+        has_shapes = found.evidence != "proof" and found.witness is not None and found.witness["at"] is None
+        rows.append(Fact("evidence", SHAPES if has_shapes else EVIDENCE[found.evidence]))
     if found.relation is Likeness.UNKNOWN and found.detail:
         rows.append(Fact("why", found.detail))
     rows.append(Fact("assumes", "; ".join(found.assumptions)))
@@ -182,6 +185,8 @@ def _row_facts(row: Row) -> list[Fact]:
 
 
 def _row_witness(witness: dict[str, Any]) -> list[Fact]:
+    if witness["kind"] == "operators":
+        return [Fact("shows at", _operators(witness))]
     extents = " x ".join(map(str, witness["extents"]))
     if witness["kind"] == "shapes":
         return [Fact("shows at", f"input extents {extents}: the output extents, or channels, differ")]
@@ -192,6 +197,20 @@ def _row_witness(witness: dict[str, Any]) -> list[Fact]:
     if _value(left) == _value(right):
         values = f"{_value(left)} on both sides as far as shown, {number(abs(left - right))} apart"
     return [Fact("shows at", f"input extents {extents}, {given}: y{witness['at']} is {values}")]
+
+
+def _operators(witness: dict[str, Any]) -> str:
+    """An input of operators on which they differ, in one line."""
+    given = []
+    for name, held in witness["inputs"].items():
+        values, shape = held["values"], " x ".join(map(str, held["shape"])) or "a number"
+        alike = values is not None and len(set(values)) == 1
+        given.append(f"{name} = {values[0]:g} throughout" if alike else f"{name} of small integers ({shape})")
+    if witness["at"] is None:
+        return f"{', '.join(given)}: the shapes {witness['left_value']} and {witness['right_value']}"
+    left, right = (_value(Fraction(witness[f"{side}_value"])) for side in ("left", "right"))
+    about = "" if witness["exact"] else "about "
+    return f"{', '.join(given)}: at {witness['at']} it is {about}{left} on the left, {about}{right} on the right"
 
 
 def _value(value: Fraction) -> str:
@@ -212,10 +231,28 @@ def _witness(witness: dict[str, Any]) -> list[Block]:
     if at is None:
         first = f"its shape is {tuple(witness['left_value'])} on the left and {tuple(witness['right_value'])} on the right"
     else:
-        first = f"at {list(at)}: {witness['left_value']:g} on the left, {witness['right_value']:g} on the right"
-    facts.append(Fact(f"output {witness['output']}", f"parts first {first}" if at is not None else first))
-    facts.append(Fact("replayed by", witness["replayed_by"]))
+        left, right = (_bounded(witness, side) for side in ("left", "right"))
+        first = f"at {list(at)}: {left} on the left, {right} on the right"
+    facts.append(Fact(f"output {witness['output']}", f"parts {first}" if at is not None else first))
+    if witness["replayed_by"] is not None:
+        facts.append(Fact("replayed by", _replay(witness)))
     return [Facts(tuple(facts)), *([Lines(tuple(lines))] if lines else [])]
+
+
+def _bounded(witness: dict[str, Any], side: str) -> str:
+    """A value with its bound, with as many digits as tell the two values apart."""
+    value, bound = witness[f"{side}_value"], witness.get(f"{side}_bound")
+    digits = 6
+    while digits < 17 and f"{witness['left_value']:.{digits}g}" == f"{witness['right_value']:.{digits}g}":
+        digits += 1
+    return f"{value:.{digits}g}" + (f" (within {number(Fraction(bound))})" if bound else "")
+
+
+def _replay(witness: dict[str, Any]) -> str:
+    values = witness["replayed_values"]
+    if values is None or witness["at"] is None or values == [witness["left_value"], witness["right_value"]]:
+        return str(witness["replayed_by"])
+    return f"{witness['replayed_by']}: {values[0]:g} on the left, {values[1]:g} on the right"
 
 
 def _sentence(text: str) -> str:

@@ -208,6 +208,7 @@ def pairs():
     yield Two(lambda p, q: (p, p, q)), Two(lambda p, q: (p, q, q))
     yield Two(lambda p, q: (p, 2)), Two(lambda p, q: (p, 3))
     yield Two(lambda p, q: {"a": p, "b": q}), Two(lambda p, q: {"b": p, "a": q})
+    yield Two(lambda p, q: p[0, 1]), Two(lambda p, q: p[[0, 1]])  # one sample, and two
     hooked = nn.Sequential(nn.ReLU())
     hooked.register_forward_hook(lambda module, given, result: 2 * result)
     yield hooked, nn.Sequential(nn.ReLU())

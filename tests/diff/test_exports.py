@@ -90,9 +90,11 @@ def test_transformers_across_operator_sets_and_mutated(which, tmp_path):
     x = torch.zeros(shape)
     a, b = (export(module.eval(), x, tmp_path / f"{opset}.onnx", opset, fold=True, dynamic=False) for opset in (14, 17))
     assert symconv.diff(a, b).relation is Likeness.IDENTICAL, name  # LayerNormalization is one operator in 17, nine in 14
-    mutant = tmp_path / "mutant.onnx"
-    for what, proto in mutations(onnx.load(a), 7, 20):
+    mutant, refuted = tmp_path / "mutant.onnx", 0
+    for what, proto in mutations(onnx.load(a), 7, 10):
         onnx.save(proto, mutant)
         found = symconv.diff(a, mutant)
         assert found.relation is not Likeness.IDENTICAL, what
         assert found.cause, what
+        refuted += found.relation is Likeness.DIFFERENT
+    assert refuted >= {"dpt": 8, "swin2sr": 5, "hifigan": 7, "encodec": 4}[name]  # the others: last bits, shapes no runtime takes

@@ -1,6 +1,7 @@
 """Modules compared: traced as graphs, their layers as operators, the rest by congruence."""
 
 import copy
+from fractions import Fraction
 
 import pytest
 import torch
@@ -46,7 +47,11 @@ def test_swapped_inputs_are_named():
     two = Residual((1, 0))
     two.load_state_dict(one.state_dict())
     found = symconv.diff(one, two)
-    assert found.relation is Likeness.UNKNOWN and found.evidence == "run" and found.witness is not None  # GELU rounds: no proof
+    assert found.relation is Likeness.DIFFERENT and found.evidence == "bounded run"
+    assert found.witness["left_bound"] + found.witness["right_bound"] < abs(found.witness["left_value"] - found.witness["right_value"])
+    (row,) = found.rows
+    assert row.relation is Likeness.DIFFERENT and row.witness["kind"] == "operators"
+    assert Fraction(row.witness["left_value"]) == -Fraction(row.witness["right_value"]) != 0
     assert found.cause == "the inputs of `sub` (sub) are swapped"
 
 

@@ -30,7 +30,7 @@ def test_the_distance_of_equal_layers_is_that_of_the_general_decider(layer):
     ((_, one),) = weighted(layer, 3)
     two = Weights(one.kernel + rng.normal(size=one.kernel.shape), one.bias + rng.normal(size=one.bias.shape))
     found = distance(layer, one, two)
-    general = _decided(Part((layer,), (one,)), Part((layer,), (two,)), None, 30)
+    general = _decided(Part((layer,), (one,)), Part((layer,), (two,)), None, 30, 0.0)
     assert found == general.distance > 0
 
 

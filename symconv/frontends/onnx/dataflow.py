@@ -21,7 +21,7 @@ from symconv.frontends.onnx.meanings import growth, impurity, is_commutative, ke
 from symconv.frontends.onnx.network import network
 from symconv.frontends.onnx.nodes import Reading, readings
 from symconv.frontends.onnx.shapes import analysis
-from symconv.frontends.onnx.tensors import shown
+from symconv.frontends.onnx.tensors import Tensor, shown
 from symconv.layers import BatchNorm, Conv, ConvTranspose, PReLU, Sequential, Shuffle
 from symconv.prove.graphs.dataflow import Constant, Dataflow, Declared, Operation, Stretch
 
@@ -176,6 +176,7 @@ class _Builder:
             inputs += [""] * (position + 1 - len(inputs))
             inputs[position] = self._made(values)
         names: Hashable = (known, tuple(node.captures), len(node.outputs))
+        attributes |= _numbers(node)
         return Operation(
             node.name,
             node.op,
@@ -226,6 +227,12 @@ class _Builder:
         name = f"\0integers {values}"
         self.constants.setdefault(name, _held(np.array(values, dtype=np.int64)))
         return name
+
+
+def _numbers(node: Node) -> dict[str, Any]:
+    """Attributes that are tensors of one number, as numbers."""
+    tensors = {name: value for name, value in node.attributes.items() if isinstance(value, Tensor) and value.elements == 1}
+    return {name: value.array().reshape(-1)[0] for name, value in tensors.items()}
 
 
 def _held(array: Any) -> Constant:

@@ -94,7 +94,8 @@ class _Aligner:
 
     def _match_runs(self) -> None:
         keys = []
-        orders = [canonical_order(graph, self.numbers[side]) for side, graph in enumerate(self.graphs)]
+        shared = frozenset(self.numbers[0].values()) & frozenset(self.numbers[1].values())
+        orders = [canonical_order(graph, self.numbers[side], shared) for side, graph in enumerate(self.graphs)]
         equal = {id(a): ("equal", self.numbers[0][a.outputs[0]]) for a, _ in self.matched.values()}
         equal |= {id(b): ("equal", self.numbers[1][b.outputs[0]]) for _, b in self.matched.values()}
         for side, order in enumerate(orders):
@@ -153,8 +154,11 @@ class _Aligner:
                 wanted += zip(one.inputs, two.inputs, strict=False)
 
 
-def canonical_order(graph: Dataflow, numbers: Mapping[Value, int]) -> list[Operation]:
-    """Operations from the outputs back, each after what it needs; the same for graphs that are drawn alike."""
+def canonical_order(graph: Dataflow, numbers: Mapping[Value, int], shared: frozenset[int]) -> list[Operation]:
+    """Operations from the outputs back, each after what it needs; the same for graphs that are drawn alike.
+
+    Of inputs that may change places, those whose numbers both graphs have come first; the numbers of others say nothing.
+    """
     order: list[Operation] = []
     seen: set[int] = set()
     stack: list[tuple[Operation, bool]] = []
@@ -171,7 +175,9 @@ def canonical_order(graph: Dataflow, numbers: Mapping[Value, int]) -> list[Opera
                 continue
             seen.add(id(operation))
             stack.append((operation, True))
-            needed = sorted(operation.inputs, key=lambda v: numbers[v]) if operation.commutative else operation.inputs
+            needed: Sequence[Value] = operation.inputs
+            if operation.commutative:
+                needed = sorted(needed, key=lambda v: (numbers[v] not in shared, numbers[v] if numbers[v] in shared else 0))
             stack.extend((graph.producers[v], False) for v in reversed(needed) if v in graph.producers)
     return order
 

@@ -199,7 +199,7 @@ class _Walk:
             return self._unknown(one, two, pair, "not_deterministic", one.impure or two.impure), []
         first: tuple[Region, Row] | None = None
         for region in itertools.islice(self._regions(pair), MOST_REGIONS):
-            if first is not None and not _may_grow(first[1], region):
+            if first is not None and not _may_grow(*first, region):
                 break
             finer = self._finer(region) if first is None and _parameters(region) > SMALL_REGION else None
             if finer is not None:  # several large layers in a row have no operator that is quickly written down
@@ -241,7 +241,8 @@ class _Walk:
         row = self._row(
             (one,), (two,), pair, Finding(relation=Likeness.UNKNOWN, reason="structure", detail="the same inputs in another order")
         )
-        return attrs.evolve(row, cause=cause, proved=True), permuted
+        varying = tuple((a, b) for a, b in permuted if self.graphs[0].varies(a) and self.graphs[1].varies(b))
+        return attrs.evolve(row, cause=cause, proved=True, given=varying), permuted
 
     def _permutation(self, left: Sequence[Value], right: Sequence[Value]) -> tuple[int, ...] | None:
         """The order of the right inputs in which most of them correspond to the left ones, if not all do as they are."""
@@ -319,7 +320,7 @@ class _Walk:
         finding = cause.finding or Finding(relation=Likeness.UNKNOWN, reason="structure", detail=cause.text)
         finding = _graded(finding, None, self.up_to, cause.gain)
         row = self._row((one,) if one and cause.left else (), (two,) if two and cause.right else (), pair, finding)
-        return attrs.evolve(row, cause=cause.text, proved=cause.proved, gain=cause.gain), further
+        return attrs.evolve(row, cause=cause.text, proved=cause.proved, gain=cause.gain, given=tuple(further)), further
 
     def _unknown(self, one: Operation, two: Operation, pair: Obligation, reason: str, detail: str) -> Row:
         return self._row((one,), (two,), pair, Finding(relation=Likeness.UNKNOWN, reason=reason, detail=detail))
@@ -342,13 +343,17 @@ class _Walk:
         )
 
 
-def _may_grow(row: Row, region: Region) -> bool:
-    """Whether a longer region is worth a try: the short one does not fit together, or what is linear around it may make up for it."""
+def _may_grow(first: Region, row: Row, region: Region) -> bool:
+    """Whether a longer region is worth a try: the short one does not fit together, or what is around it may make up for it."""
     fits = row.relation is Likeness.DIFFERENT and (row.witness is None or row.witness["kind"] != "shapes")
-    if not fits:
+    if not fits or _is_curved(first):  # a nonlinearity may have changed places with a shuffle
         return True
+    return _parameters(region) <= SMALL_REGION and not _is_curved(region)
+
+
+def _is_curved(region: Region) -> bool:
     layers = [layer for op in (*region.left, *region.right) if op.stretch is not None for layer in op.stretch.layers]
-    return _parameters(region) <= SMALL_REGION and not any(isinstance(layer, (Pointwise, PReLU)) for layer in layers)
+    return any(isinstance(layer, (Pointwise, PReLU)) for layer in layers)
 
 
 def _parameters(region: Region) -> int:

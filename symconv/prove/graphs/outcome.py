@@ -47,6 +47,7 @@ class Row:
         seconds: time it took.
         at: the values that the parts compute.
         since: the values that they are computed from, where each part is a chain.
+        given: the pairs of values that they are computed from, taken as equal, where they are operators.
     """
 
     left: tuple[str, ...]
@@ -67,11 +68,13 @@ class Row:
     seconds: float = 0.0
     at: tuple[str, str] = ("", "")
     since: tuple[str, str] = ("", "")
+    given: tuple[tuple[str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of a row."""
         found = attrs.asdict(self, recurse=False)
         found |= {name: list(found[name]) for name in ("left", "right", "at", "since")}
+        found["given"] = [list(pair) for pair in self.given]
         found |= {name: None if found[name] is None else rational(found[name]) for name in ("distance", "gain")}
         return found | {"relation": self.relation.value}
 
@@ -90,7 +93,8 @@ class Comparison:
         bound: a proved bound on how far the outputs are apart for model inputs |x| <= 1, or None.
         cause: the shortest true sentence on what differs, or None.
         witness: an input of the whole models, with both outputs, or None.
-        evidence: what a difference of the whole models rests on: "proof", "exact run", "run"; or None.
+        evidence: what a difference of the whole models rests on: "proof", "exact run", "bounded run"; "run" if only rounded
+            numbers show it, which is no proof; or None.
         reason, detail: why an unknown is one.
         assumptions: sentences that the answer rests on.
         seconds: time it took.
