@@ -20,7 +20,9 @@ Certificate = Annotated[Path | None, typer.Option(metavar="FILE", help="Write th
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing certificate file.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; one that is absent is an error.")]
 NumberFormat = Annotated[str, typer.Option(metavar="NAME", help="float32, float64, bfloat16 or float16.")]
-Threads = Annotated[int | None, typer.Option(metavar="N", help="Threads of PyTorch; its own number by default.", show_default=False)]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", help="Threads of PyTorch, or of the runtime; its own number by default.", show_default=False)
+]
 Batch = Annotated[int, typer.Option(metavar="N", help="Samples in the input that is timed.")]
 RaceSeconds = Annotated[float, typer.Option(metavar="SECONDS", help="Time to measure each layer; its proofs come on top.")]
 InputExtents = Annotated[str | None, typer.Option(metavar="N,N", help="Extents of the input that is timed.", show_default=False)]
@@ -148,6 +150,14 @@ def convert(
     clock: Clock = "wall",
     any_memory: NoPeak = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="fastest: measure again, and keep nothing.")] = False,
+    runtime: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="fastest, models: onnxruntime or openvino.", show_default="onnxruntime"),
+    ] = None,
+    example: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="fastest, models: inputs as a .npz file, by name; instead of --extents.", show_default=False),
+    ] = None,
     channels: Channels = None,
     budget: Budget = 60.0,
     certificate: Certificate = None,
@@ -162,7 +172,16 @@ def convert(
 
         return fastest(
             layer,
-            stray=output is not None or dry_run or bool(only or leave or target) or common_extents,
+            runtime=runtime,
+            example=example,
+            model_options={
+                "output": output,
+                "dry_run": dry_run,
+                "only": only or [],
+                "leave": leave or [],
+                "target": target or [],
+                "common_extents": common_extents,
+            },
             extents=extents,
             batch=batch,
             device=device,
@@ -270,12 +289,12 @@ def prove(
     return run(names or [], everything=everything, as_json=as_json, as_format=as_format.value)
 
 
-@app.command(short_help="Run two layers on devices and compare the numbers.")
+@app.command(short_help="Run two layers or models on devices and compare the numbers.")
 def crossval(
     left: Annotated[
-        str | None, typer.Argument(metavar="[LEFT]", help=f"The left layer: {LAYER}; or a certificate.", show_default=False)
+        str | None, typer.Argument(metavar="[LEFT]", help=f"The left layer or model: {LAYER}; or a certificate.", show_default=False)
     ] = None,
-    right: Annotated[str | None, typer.Argument(metavar="[RIGHT]", help="The right layer.", show_default=False)] = None,
+    right: Annotated[str | None, typer.Argument(metavar="[RIGHT]", help="The right layer or model.", show_default=False)] = None,
     corpus: Annotated[bool, typer.Option("--corpus", help="The layers that the theorems of the corpus speak of.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps; one that is absent is an error.")] = "auto",
     dtype: Annotated[
@@ -309,6 +328,8 @@ def crossval(
     as_format: AsFormat = Format.TEXT,
 ) -> int:
     """Run two layers with parameters that a certified reshuffle makes the same, and compare every number they give.
+
+    Two whole models are run as wholes and part by part, once they are proved to be the same.
 
     Exit codes: 0 all agree, 1 something deviates, 2 bad input, 3 nothing could run.
     """

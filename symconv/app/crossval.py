@@ -1,4 +1,4 @@
-"""`symconv crossval`: two layers, a certificate or the whole corpus, run on devices.
+"""`symconv crossval`: two layers, a certificate, two whole models or the whole corpus, run on devices.
 
 Owns: what the arguments name, the exit code: 0 all agrees, 1 something deviates, 3 nothing could run.
 Must not know: how numbers are compared.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from symconv.app.arguments import one_output, read_budget, read_channels, read_extents, read_layer
+from symconv.app.crossval_models import are_models, evidence_of
 from symconv.app.output import emit
 from symconv.errors import CertificateError, LayerError, OutsideFragment, UsageError
 from symconv.report.page import Page
@@ -52,29 +53,37 @@ def crossval(
     _arguments(left, right, corpus)
     if corpus and wanted is not None:
         raise UsageError("`--extents` is for two layers; the instances of the corpus have different numbers of axes. Leave it out.")
+    options = {
+        "device": device,
+        "dtypes": dtype,
+        "memory_formats": memory_format,
+        "algorithms": algorithms,
+        "modes": mode,
+        "directions": directions,
+        "backends": backend,
+        "extents": wanted,
+        "count": count,
+        "seed": seed,
+        "compiler": compiler,
+    }
+    if left is not None and right is not None and are_models(left, right):
+        found = evidence_of(left, right, options, channels=channels, budget=budget, done=_progress())
+        return _shown(found, as_json=as_json, as_format=as_format)
     networks = None if corpus else _networks(left or "", right)
     from symconv.conformance.plan import make_plan
 
-    plan = make_plan(
-        device=device,
-        dtypes=dtype,
-        memory_formats=memory_format,
-        algorithms=algorithms,
-        modes=mode,
-        directions=directions,
-        backends=backend,
-        extents=wanted,
-        count=count,
-        seed=seed,
-        compiler=compiler,
-    )
+    plan = make_plan(**options)  # type: ignore[arg-type]
     if networks is None:
         return _corpus(plan, as_json=as_json, as_format=as_format)
     from symconv.conformance.crossval import cross_validate
-    from symconv.report.crossval import crossval_page
 
     pairing = _pairing(networks, left or "", channels, budget)
-    evidence = cross_validate(pairing, plan, _progress())
+    return _shown(cross_validate(pairing, plan, _progress()), as_json=as_json, as_format=as_format)
+
+
+def _shown(evidence: Any, *, as_json: bool, as_format: str) -> int:
+    """Prints what was seen; the exit code."""
+    from symconv.report.crossval import crossval_page
 
     def page() -> Page:
         return crossval_page(evidence)

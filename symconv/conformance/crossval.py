@@ -16,10 +16,10 @@ import numpy as np
 from symconv.conformance.environment import environment
 from symconv.conformance.evidence import Evidence, Outcome, Row, severity
 from symconv.conformance.instances import BATCH, Instance, check_extents, draw_exact, draw_extents, draw_real
-from symconv.conformance.judging import Part, Prepared, Tally, judge
+from symconv.conformance.judging import Part, Prepared, Tally, judge, row_of
 from symconv.conformance.pairing import Given, Pairing, absolute
 from symconv.conformance.plan import Plan
-from symconv.conformance.precision import PRECISIONS
+from symconv.conformance.precision import precision_on
 from symconv.conformance.rounding import Bounds, Gradients, backward_error, forward_error
 from symconv.conformance.runtimes import load
 from symconv.conformance.snippet import write_snippet
@@ -30,10 +30,10 @@ from symconv.conformance.torch_runs import (
     Results,
     TorchSetting,
     Unsupported,
-    configured,
     refused,
     run_torch,
 )
+from symconv.conformance.torch_switches import configured
 from symconv.errors import OutsideFragment
 
 SIDES = ("left", "right")
@@ -93,47 +93,10 @@ class _Run:
                 for draw in range(self.plan.count):
                     self._one(backend, setting, kind, draw, tallies)
             for (direction, kind), tally in tallies.items():
-                row = self._row(backend, setting, direction, kind, tally, tallies)
+                row = row_of(backend, setting, direction, kind, tally, tallies.get((direction, "exact")))
                 if row.outcome is Outcome.DEVIATES and tally.failed is not None and (self.worst is None or severity(row) > self.worst[0]):
                     self.worst = severity(row), write_snippet(self.pairing, tally.failed.instance, setting, row, backend)
                 yield row
-
-    def _row(
-        self, backend: str, setting: TorchSetting, direction: str, kind: str, tally: Tally, tallies: dict[tuple[str, str], Tally]
-    ) -> Row:
-        precision = setting.precision
-        outcome = Outcome.IDENTICAL if kind == "exact" else Outcome.WITHIN
-        reason = "; ".join(tally.reasons)
-        exact = tallies.get((direction, "exact"))
-        if not tally.instances:
-            outcome = Outcome.UNSUPPORTED
-        elif tally.deviation is not None:
-            outcome = Outcome.DEVIATES
-            if kind == "bounded" and exact is not None and exact.transformed and exact.deviation is None:
-                outcome, reason = Outcome.TRANSFORM, f"{tally.ratio:.3g} times the bound, by an algorithm with fractional constants"
-        elif tally.transformed:
-            outcome = Outcome.TRANSFORM
-            named = INEXACT_ALGORITHMS.get(setting.algorithm, "an algorithm with fractional constants, such as Winograd's or FFT")
-            reason = f"up to {tally.transformed:.3g} away, the exact integers after rounding: {named}"
-        other = backend != "torch"
-        return Row(
-            backend=backend,
-            device=setting.device,
-            dtype=setting.dtype,
-            memory_format=setting.memory_format,
-            algorithm="" if other else setting.algorithm,
-            mode="" if other else setting.mode,
-            direction=direction,
-            evidence=kind,
-            outcome=outcome,
-            instances=tally.instances,
-            values=tally.values,
-            bound=tally.bound if tally.instances else None,
-            limit=2.0**precision.sums if kind == "exact" and tally.instances else None,
-            ratio=tally.ratio if kind == "bounded" and tally.instances else None,
-            reason=reason,
-            deviation=tally.deviation if outcome is Outcome.DEVIATES else None,
-        )
 
     def _one(self, backend: str, setting: TorchSetting, kind: str, draw: int, tallies: dict[tuple[str, str], Tally]) -> None:
         """One instance under one setting, all directions."""
@@ -173,7 +136,7 @@ class _Run:
         return self.prepared[key]
 
     def _drawn(self, dtype: str, kind: str, draw: int, batch: int) -> Prepared:
-        pairing, precision = self.pairing, PRECISIONS[dtype]
+        pairing, precision = self.pairing, precision_on(dtype, self.plan.device)
         chance = np.random.default_rng([self.plan.seed, draw])
         extents = self.plan.extents or draw_extents(pairing, chance)
         wants = any(direction != "forward" for direction in self.plan.directions)
@@ -194,7 +157,7 @@ class _Run:
 
     def _bounds(self, side: str, instance: Instance, dtype: str, wants: bool) -> tuple[Bounds, Gradients | str]:
         chain, weights = self._side(side, instance)
-        axes, precision, host = self.pairing.axes, PRECISIONS[dtype], self.reference.device
+        axes, precision, host = self.pairing.axes, precision_on(dtype, self.plan.device), self.reference.device
         with configured(self.reference):  # bounds are sums of magnitudes; an FFT would blur the small ones
             forward = forward_error(chain, weights, axes, instance.x, precision, host)
             if not wants:
@@ -226,7 +189,7 @@ class _Run:
             try:
                 model = to_onnx(chain, self.pairing.axes, self.pairing.channels, weights, setting.dtype)
                 call = load(backend).prepare(model, setting.dtype, setting.device)
-                found.append(Results(call(prepared.instance.x)))
+                found.append(Results(call({"x": prepared.instance.x})["y"]))
             except OutsideFragment as error:
                 raise Unsupported(str(error)) from error
             except Exception as error:  # a runtime raises what it likes

@@ -71,6 +71,7 @@ class Row:
         ratio: bounded: the largest error over its bound.
         reason: why unsupported, or a remark.
         deviation: the worst value, where it deviates.
+        scope: "pair", or of whole models "model" (the models, opened) or "parts" (each pair of parts that is not the same layer).
     """
 
     backend: str
@@ -89,6 +90,7 @@ class Row:
     ratio: float | None = None
     reason: str = ""
     deviation: Deviation | None = None
+    scope: str = "pair"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -111,6 +113,45 @@ def severity(row: Row) -> tuple[bool, float]:
 
 
 @attrs.frozen(kw_only=True)
+class OpenedAt:
+    """How a pair of models was opened for one kind of evidence and one number format.
+
+    Args:
+        evidence, dtype: which.
+        cuts: operator, why, whether it was left out (or only cut after), how often.
+        shown: values compared.
+        operations: left in the opened models, per side.
+    """
+
+    evidence: str
+    dtype: str
+    cuts: tuple[dict[str, Any], ...]
+    shown: int
+    operations: tuple[int, int]
+
+
+@attrs.frozen(kw_only=True)
+class Models:
+    """What is known of a pair of whole models.
+
+    Args:
+        operations: per side, those that an output depends on.
+        congruent: left ones with a counterpart of the same operator and constants.
+        shapes: of the inputs that were run.
+        parts: distinct pairs of parts that are other layers: left, right, count, and the reason if they were not run by themselves.
+        opened: how the models were opened.
+        assumptions: of the proof.
+    """
+
+    operations: tuple[int, int]
+    congruent: int
+    shapes: dict[str, list[int]]
+    parts: tuple[dict[str, Any], ...]
+    opened: tuple[OpenedAt, ...]
+    assumptions: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
 class Evidence:
     """Everything about one pair.
 
@@ -124,6 +165,7 @@ class Evidence:
         environment: what computed.
         snippet: Python text that shows the first deviation again, or None.
         seconds: wall-clock time.
+        models: what is known of whole models, None for layers.
     """
 
     left: str
@@ -138,6 +180,7 @@ class Evidence:
     environment: dict[str, Any]
     snippet: str | None = None
     seconds: float = 0.0
+    models: Models | None = None
 
     @property
     def deviations(self) -> tuple[Row, ...]:
@@ -176,4 +219,5 @@ class Evidence:
             "rows": [row.to_dict() for row in self.rows],
             "snippet": self.snippet,
             "seconds": self.seconds,
+            "models": None if self.models is None else attrs.asdict(self.models, value_serializer=_plain),
         }

@@ -127,7 +127,7 @@ def _switches(setting: TorchSetting) -> str:
             f"torch.backends.cudnn.enabled = {setting.algorithm != 'no-cudnn'}",
             f"torch.backends.cudnn.benchmark = {setting.algorithm == 'cudnn-benchmark'}",
             f"torch.backends.cudnn.deterministic = {setting.algorithm == 'cudnn-deterministic'}",
-            f"torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = {setting.dtype == 'tf32'}",
+            f"torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = {setting.dtype not in ('float64', 'float32')}",
         ]
     return "\n".join(lines)
 

@@ -64,11 +64,11 @@ def _with_kernel(pairing: Pairing, side: int) -> list[Weights]:
     return [w for layer, w in zip(chain, own, strict=True) if w is not None and not isinstance(layer, PReLU)]
 
 
-def merged(rows: Sequence[Row]) -> Row:
-    """The rows of several stages under one setting as one."""
+def merged(rows: Sequence[Row], remark: str = "stage by stage: the nonlinearities between are left out") -> Row:
+    """The rows of several stages (or parts) under one setting as one, with a remark."""
     worst = min(rows, key=lambda row: GRADES.index(row.outcome))
     reasons = dict.fromkeys(part for row in rows for part in row.reason.split("; ") if part)
-    reasons["stage by stage: the nonlinearities between are left out"] = None
+    reasons |= {remark: None} if remark else {}
 
     def largest(values: Sequence[float | None]) -> float | None:
         return max((value for value in values if value is not None), default=None)

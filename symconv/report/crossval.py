@@ -11,12 +11,13 @@ from typing import Any
 
 import attrs
 
+from symconv.report.crossval_models import model_facts, opened_sections, part_sections
 from symconv.report.page import Fact, Facts, Lines, Page, Prose, Section, Table, Tone
 
 CORPUS_SCHEMA = "symconv.crossval-corpus/1"
 HEADLINES = {
-    "agrees": "agrees: both layers gave the same numbers under every setting that ran",
-    "deviates": "deviates: the layers gave numbers that they must not give",
+    "agrees": "agrees: both {} gave the same numbers under every setting that ran",
+    "deviates": "deviates: the {} gave numbers that they must not give",
     "nothing_ran": "nothing ran: no setting could be compared",
 }
 TONES = {"agrees": Tone.PROVED, "deviates": Tone.REFUTED, "nothing_ran": Tone.OPEN}
@@ -56,30 +57,53 @@ class TheoremRow:
 
 def crossval_page(evidence: Any) -> Page:
     """The report of one pair."""
-    return Page(HEADLINES[evidence.verdict], TONES[evidence.verdict], tuple(_sections(evidence)))
+    headline = HEADLINES[evidence.verdict].format("layers" if evidence.models is None else "models")
+    if evidence.models is not None and evidence.ran and not any(row.scope == "model" for row in evidence.ran):
+        headline = f"{evidence.verdict}: the parts alone; the whole models ran under no setting"
+    return Page(headline, TONES[evidence.verdict], tuple(_sections(evidence)))
 
 
 def _sections(evidence: Any) -> list[Section]:
-    facts = [
-        Fact("left", evidence.left, is_expression=True),
-        Fact("right", evidence.right, is_expression=True),
-        Fact("relation", _relation(evidence)),
-        Fact("parameters", PARAMETERS[evidence.free]),
+    counts = [
         Fact("instances", f"{evidence.count} for each setting, seed {evidence.seed}"),
         Fact("numbers", f"{sum(row.values for row in evidence.rows):,} compared"),
     ]
-    sections = [Section("", (Facts(tuple(facts)),))]
-    ran = [group for group in _groups(evidence.rows) if any(row.outcome.value != "unsupported" for row in group)]
-    if ran:
-        rows = tuple(_row(group) for group in ran)
-        columns = ("run by", "numbers", "how", "direction", "exact", "bounded")
-        sections.append(Section("What was seen", (Table(columns, rows), *_legend(evidence.rows))))
+    about = model_facts(evidence) if evidence.models is not None else _pair_facts(evidence)
+    sections = [Section("", (Facts((*about, *counts)),))]
+    if evidence.models is None:
+        sections += _seen("What was seen", evidence.rows)
+    else:
+        rows = {scope: [row for row in evidence.rows if row.scope == scope] for scope in ("model", "parts")}
+        sections += _seen("What was seen of the whole models", rows["model"])
+        sections += opened_sections(evidence)
+        sections += part_sections(evidence, _table(rows["parts"]))
     sections += _deviations(evidence)
     sections += _remarks(evidence.rows)
     sections.append(Section("Run with", (Facts(_environment(evidence.environment)),)))
     if evidence.snippet:
         sections.append(Section("To see the deviation again", (Lines(_short(evidence.snippet)),)))
     return sections
+
+
+def _pair_facts(evidence: Any) -> list[Fact]:
+    return [
+        Fact("left", evidence.left, is_expression=True),
+        Fact("right", evidence.right, is_expression=True),
+        Fact("relation", _relation(evidence)),
+        Fact("parameters", PARAMETERS[evidence.free]),
+    ]
+
+
+def _seen(title: str, rows: Sequence[Any]) -> list[Section]:
+    table = _table(rows)
+    return [] if table is None else [Section(title, (table, *_legend(rows)))]
+
+
+def _table(rows: Sequence[Any]) -> Table | None:
+    """What ran, one line for a setting and a direction."""
+    ran = [group for group in _groups(rows) if any(row.outcome.value != "unsupported" for row in group)]
+    columns = ("run by", "numbers", "how", "direction", "exact", "bounded")
+    return Table(columns, tuple(map(_row, ran))) if ran else None
 
 
 def _relation(evidence: Any) -> str:
@@ -141,11 +165,11 @@ def _deviations(evidence: Any) -> list[Section]:
     if not evidence.deviations:
         return []
     row = evidence.worst
-    worst = row.deviation
+    worst, noun = row.deviation, "model" if row.scope == "model" else "part" if row.scope == "parts" else "layer"
     setting = " ".join(word for word in (row.backend, row.device, row.dtype, row.memory_format, row.algorithm, row.mode) if word)
     facts = [
         Fact("setting", f"{setting}, {row.direction}, {row.evidence} mode"),
-        Fact("value", f"{worst.what} of the {worst.side} layer at [{', '.join(map(str, worst.place))}]"),
+        Fact("value", f"{worst.what} of the {worst.side} {noun} at [{', '.join(map(str, worst.place))}]"),
         Fact("found", f"{worst.found!r}"),
         Fact("exact", f"{worst.exact!r}"),
         Fact("allowed", "no error at all" if not worst.bound else f"{worst.bound:.3g}"),

@@ -5,11 +5,11 @@ Owns: `Adapter`. Must not know: layers, what is compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import openvino
+
+from symconv.conformance.runtimes import Arrays, Call, given, plain, serialised
 
 DEVICES = {"cpu": "CPU"}
 
@@ -26,11 +26,12 @@ class Adapter:
         """The runtime's version."""
         return str(openvino.__version__).split("-", maxsplit=1)[0]
 
-    def prepare(self, model: Any, dtype: str, device: str) -> Callable[[Any], Any]:
-        """A function from input to output, both float64 arrays."""
+    def prepare(self, model: Any, dtype: str, device: str) -> Call:
+        """A function from inputs to outputs by their names."""
         if device not in DEVICES:
             raise RuntimeError(f"OpenVINO has no plug-in for {device}")
-        read = self.core.read_model(model.SerializeToString(), b"")
+        source = serialised(model)
+        read = self.core.read_model(source) if isinstance(source, str) else self.core.read_model(source, b"")
         precision = {"float32": "f32", "float16": "f16"}.get(dtype)
         if precision is None:
             raise RuntimeError(f"OpenVINO's CPU plug-in computes no {dtype}: it would convert to float32")
@@ -40,8 +41,8 @@ class Adapter:
         if used != precision:  # the hint is one that the CPU plug-in may pass over
             raise RuntimeError(f"OpenVINO computes {dtype} models in {used} on this CPU")
 
-        def call(x: Any) -> Any:
-            found = compiled([np.ascontiguousarray(x, dtype=dtype)])
-            return np.asarray(found[compiled.output(0)], dtype=np.float64)
+        def call(arrays: Arrays) -> dict[str, Any]:
+            found = compiled(given(arrays, dtype))
+            return {name: plain(found[output]) for output in compiled.outputs for name in output.get_names()}
 
         return call
