@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,17 +82,35 @@ class Measured:
 
 
 def fastest(
-    layer: str, *, stray: bool, as_json: bool, as_format: str, certificate: Path | None = None, force: bool = False, **given: Any
+    layer: str,
+    *,
+    runtime: str | None,
+    example: Path | None,
+    model_options: Mapping[str, Any],
+    as_json: bool,
+    as_format: str,
+    certificate: Path | None = None,
+    force: bool = False,
+    **given: Any,
 ) -> int:
-    """Measures all routes of a layer, or of every layer of a referenced module, reports, and returns 0."""
+    """Measures all routes of a layer, or of every layer of a referenced module or an ONNX file, reports, and returns the exit code."""
     from symconv.app.arguments import writable
     from symconv.app.output import save
 
     one_output(as_json, as_format)
-    if stray:
-        raise UsageError("`-o`, `--dry-run`, `--only`, `--except`, `--target` and `--common-extents` do not go with `--to fastest`.")
     if is_model_file(layer) and not split(layer)[1]:
-        raise UsageError("`--to fastest` measures layers and PyTorch modules, not whole ONNX models. Name one layer: model.onnx::node.")
+        from symconv.app.fastest_command import fastest_file
+
+        if certificate is not None:
+            raise UsageError("`--certificate` is for one layer. The certificates of a model are in the bundle beside it.")
+        options, more = Options.read(**given), {**model_options, "force": force, "example": example}
+        return fastest_file(split(layer)[0], options, runtime=runtime or "onnxruntime", as_json=as_json, as_format=as_format, **more)
+    if any(model_options.values()):
+        raise UsageError(
+            "`-o`, `--dry-run`, `--only`, `--except`, `--target` and `--common-extents` go with `--to fastest` for ONNX files, MODEL.onnx."
+        )
+    if runtime is not None or example is not None:
+        raise UsageError("`--runtime` and `--example` are for ONNX files, MODEL.onnx. Layers are measured in PyTorch; see also `bench`.")
     path = writable(certificate, force=force)
     options = Options.read(**given)
     with _environment(options) as (device, dtype), _progress() as progress:

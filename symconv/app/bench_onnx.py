@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from symconv.convert.fastest.equivalents import Form, Forms
 
 Session = Callable[[Any], Any]
-EXACT = 2**23
-"""Sums of integers below this have no rounding in float32."""
+SIGNIFICAND = 24
+"""Bits of float32's: sums of integers that they hold have no rounding."""
 
 
 @attrs.frozen
@@ -41,9 +41,10 @@ def measure(layer: Layer, shape: tuple[int, ...], options: Options, progress: Ca
         UsageError: ONNX Runtime is absent, or an option is not for it.
         LayerError: the layer has no spelling that runs.
     """
-    from symconv.convert.fastest import Choice, race
-    from symconv.convert.fastest.choosing import device_name, faster
+    from symconv.convert.fastest import Choice
     from symconv.convert.fastest.equivalents import certified_forms
+    from symconv.convert.fastest.processor import processor
+    from symconv.convert.fastest.ranking import contest
 
     _require(options)
     progress("proving")
@@ -56,31 +57,17 @@ def measure(layer: Layer, shape: tuple[int, ...], options: Options, progress: Ca
     if not kept or kept[0].row.form != "given":
         raise LayerError(f"`{forms.source}` does not run in ONNX Runtime: {refused[0].reason if refused else 'it has no spelling'}.")
     calls = [lambda own=own: own.session(x) for own in kept]
-    progress(f"measuring {len(kept)} ways")
-    laps, control = race(calls, 0.6 * options.seconds, clock=options.clock)
-    rows = [
-        attrs.evolve(own.row, lap=lap, status="measured" if lap.rounds >= laps[0].rounds else "dropped")
-        for own, lap in zip(kept, laps, strict=True)
-    ]
-    best, confirmed = 0, None
-    for place in sorted(range(1, len(kept)), key=lambda k: -laps[k].ratio)[:3]:
-        if not faster(laps[place], control):
-            break
-        (_, lap), again = race([calls[0], calls[place]], 0.4 * options.seconds, clock=options.clock)
-        if faster(lap, again):
-            best, confirmed, control = place, lap, again
-            break
-    rows[best] = attrs.evolve(rows[best], status="chosen")
+    outcome = contest(calls, options.seconds, clock=options.clock, progress=progress)
     return Choice(
         source=forms.source,
         shape=shape,
-        device=f"ONNX Runtime, {device_name('cpu')}",
+        device=f"ONNX Runtime, cpu: {processor()}",
         dtype="float32",
         threads=threads,
         clock=options.clock,
-        rows=(*rows, *refused),
-        control=control,
-        confirmed=confirmed,
+        rows=(*outcome.rows([own.row for own in kept]), *refused),
+        control=outcome.control,
+        confirmed=outcome.confirmed,
         cached=False,
         forms=forms,
     )
@@ -89,9 +76,11 @@ def measure(layer: Layer, shape: tuple[int, ...], options: Options, progress: Ca
 def _require(options: Options) -> None:
     if options.device not in ("cpu", "auto") or options.dtype != "float32":
         raise UsageError("`--runtime onnxruntime` measures on the cpu in float32. Leave `--device` and `--dtype` out.")
+    from symconv.conformance.model_session import require
+
+    require("onnxruntime")
     try:
         importlib.import_module("symconv.conformance.onnx_forms")
-        importlib.import_module("symconv.conformance.onnx_session")
     except ImportError as error:
         raise UsageError(f"`--runtime onnxruntime` needs onnx and onnxruntime: pip install 'symconv[onnx]' ({error}).") from error
 
@@ -99,11 +88,13 @@ def _require(options: Options) -> None:
 def _candidates(forms: Forms, shape: tuple[int, ...], options: Options, threads: int) -> tuple[list[_Candidate], list[Row]]:
     from symconv.conformance.onnx_session import session
     from symconv.convert.fastest import Row
-    from symconv.convert.fastest.exactness import largest_for
-    from symconv.convert.fastest.routes import Chain
+    from symconv.convert.fastest.account import chain_account
+    from symconv.convert.fastest.summands import largest_integer, terms
 
     rng = np.random.default_rng(1)
-    most = largest_for(forms)
+    most = largest_integer(terms(forms.found[0].layers), SIGNIFICAND)
+    if not most:
+        raise LayerError(f"`{forms.source}` has too many terms in a sum to be compared on integers in float32.")
 
     def integral(wanted: tuple[int, ...]) -> Any:
         return rng.integers(-most, most + 1, wanted).astype(np.float32)
@@ -119,7 +110,7 @@ def _candidates(forms: Forms, shape: tuple[int, ...], options: Options, threads:
     reference: Session | None = None
     kept, refused = [], []
     for form in forms.found:
-        counts = Chain(form.layers, forms.axes, forms.channels).account(shape)
+        counts = chain_account(form.layers, forms.axes, forms.channels, shape)
         for (name, why, exact), (_, _, plain) in zip(_spelled(form, forms, whole), _spelled(form, forms, real), strict=True):
             row = Row(
                 form=form.name,

@@ -1,6 +1,6 @@
 """`symconv convert MODEL.onnx`: a model in, the rewritten model and its bundle out.
 
-Owns: which files are written and in which order, the check before they appear, the exit code.
+Owns: which files are written and in which order, the check before they appear, the exit code. A plan may come from elsewhere.
 Must not know: forms, nodes, bytes.
 
 Everything is written into a folder beside the output, read again, and held against the original by the code that `symconv verify` uses;
@@ -80,12 +80,12 @@ def convert_model(
     step = progress or _silent
     request = Request(to, Constraints.parse(target), tuple(only), tuple(leave), common_extents, budget)
     model = open_model(path)
-    files = None if dry_run else _wanted(model, output, force=force)
+    files = None if dry_run else wanted_files(model, output, force=force)
     with step("deciding") as report:
         planned = plan(model, request, progress=report)
     if files is None or not planned.changes:
         return ModelConversion(planned, None)
-    return ModelConversion(planned, _write(planned, files, force=force, check=check, step=step))
+    return ModelConversion(planned, write_files(planned, files, force=force, check=check, step=step))
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def _silent(_: str) -> Iterator[Progress]:
     yield lambda *_: None
 
 
-def _wanted(model: OnnxModel, output: Path | None, *, force: bool) -> Files:
+def wanted_files(model: OnnxModel, output: Path | None, *, force: bool) -> Files:
     """The files to be written, once it is known that they stand in nothing's way.
 
     Raises:
@@ -137,7 +137,7 @@ def _same(path: Path, source: Path) -> bool:
         return path.absolute() == source
 
 
-def _write(planned: Plan, files: Files, *, force: bool, check: bool, step: Callable[[str], Any]) -> Files:
+def write_files(planned: Plan, files: Files, *, force: bool, check: bool, step: Callable[[str], Any]) -> Files:
     """Writes everything beside the output, checks it, and gives the files their names."""
     from symconv.conformance.bundle import check_bundle, untouched
     from symconv.convert.onnx.graph_edit import edits

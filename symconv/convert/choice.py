@@ -1,6 +1,6 @@
 """The form of one layer that a target takes: candidates, spelled as ONNX spells them, decided and certified.
 
-Owns: `choose`, `choose_member`, `Choice`.
+Owns: `choose`, `alternatives`, `choose_member`, `Choice`.
 Must not know: files, nodes, weights. Nothing that a formula proposes is trusted: the answer's certificate was accepted by the checker.
 """
 
@@ -31,6 +31,7 @@ from symconv.theory.verdict import Verdict
 
 DROP_IN = (DomainRelation.SAME, DomainRelation.RIGHT_WIDER)
 FORTH, BACK = "forth", "back"
+SANE = 8
 MOST_PARAMETERS = 1 << 29
 """Of a layer that is written; a large stride makes a kernel of many zeros."""
 
@@ -83,6 +84,20 @@ def choose(source: Layer, channels: int, to: str, constraints: Constraints, *, p
     return memory.recall(question, lambda: _Choosing(source, channels, to, constraints, phase_major, seconds).answer())
 
 
+def alternatives(
+    source: Layer, channels: int, to: str, constraints: Constraints, *, phase_major: bool, seconds: float, memory: Memory
+) -> tuple[tuple[tuple[str, Choice], ...], str]:
+    """Every chain of the form `to` that keeps the constraints and contains the class of `source`, with the name of its alignment.
+
+    Args are those of `choose`. Chains with more than SANE times the multiplications of the source are left out.
+
+    Returns:
+        The choices, the cheapest first; and why there is none, or why there may be more.
+    """
+    question = ("alternatives", source, channels, to, constraints, phase_major)
+    return memory.recall(question, lambda: _Choosing(source, channels, to, constraints, phase_major, seconds).all())
+
+
 class _Choosing:
     def __init__(self, source: Layer, channels: int, to: str, constraints: Constraints, phase_major: bool, seconds: float) -> None:
         self.layer, self.channels, self.to, self.constraints = source, channels, to, constraints
@@ -103,17 +118,31 @@ class _Choosing:
         return Choice(self.chain, self.before, reason=reason)
 
     def found(self) -> Choice | None:
+        return next((done for _, target in self.targets() if (done := self.decided(target)) is not None), None)
+
+    def targets(self) -> Iterator[tuple[str, Chain]]:
+        """Every candidate with the name of its alignment, frame by frame, the cheapest first."""
         axes = Sequential(self.chain).axes
         assert axes is not None, "a layer with taps has axes"
         budget = Budget(self.seconds())
         windows = [window_of(word, budget) for word in words_of(self.chain, self.channels, axes)]
         for frame in self.frames(windows):
-            candidates = [chain for item in proposals(self.to, windows, frame) for chain in self.spelled(item.layers)]
-            for target in sorted(candidates, key=self.rank):
-                done = self.decided(target)
-                if done is not None:
-                    return done
-        return None
+            candidates = [(item.alignment, chain) for item in proposals(self.to, windows, frame) for chain in self.spelled(item.layers)]
+            yield from sorted(candidates, key=lambda pair: self.rank(pair[1]))
+
+    def all(self) -> tuple[tuple[tuple[str, Choice], ...], str]:
+        """All that are certified and sane, and why there is none."""
+        found, insane = list[tuple[str, Choice]](), ""
+        try:
+            for alignment, target in self.targets():
+                count = cost_of(target, self.channels).multiplications
+                if self.before.multiplications and count > SANE * self.before.multiplications:
+                    insane = insane or f"no: because it takes {float(count / self.before.multiplications):.3g} times the multiplications"
+                elif (done := self.decided(target)) is not None:
+                    found.append((alignment, done))
+            return tuple(found), "" if found else insane or self.refusal()
+        except (OutsideFragment, BudgetExceeded) as stop:
+            return tuple(found), f"unknown: {stop.detail}"
 
     def frames(self, windows: Sequence[Window]) -> Iterator[Frame]:
         """Zeros at the borders; the source's own groups, then a dense convolution."""

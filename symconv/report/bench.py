@@ -109,6 +109,10 @@ def module_page(made: FastestConversion, source: str) -> Page:
     facts = [Fact("module", source), Fact("one pass", f"{duration(made.before)} before, {duration(made.after)} after")]
     if made.whole is not None:
         facts.append(Fact("speed-up", f"{made.whole.ratio:.2f} (95 %: {made.whole.low:.2f} to {made.whole.high:.2f})"))
+    if made.control is not None:
+        facts.append(
+            Fact("noise", f"the module against itself: {made.control.ratio:.2f} ({made.control.low:.2f} to {made.control.high:.2f})")
+        )
     rows = []
     for layer in made.layers:
         choice = layer.choice
@@ -122,7 +126,7 @@ def module_page(made: FastestConversion, source: str) -> Page:
         sections.append(Section(layer.name or "the module", (top, _rows(plain["rows"]))))
     rest = [f"- {layer.name or 'the module'}: {layer.reason}" for layer in made.layers if layer.reason]
     if rest:
-        sections.append(Section("Not measured", (Lines(tuple(rest)),)))
+        sections.append(Section("What stays, and why", (Lines(tuple(rest)),)))
     head = f"{len(faster)} of {len(made.layers)} layers are faster" if made.layers else "no layer of the module is one that has other forms"
     return Page(head, Tone.PROVED if faster else Tone.PLAIN, tuple(sections))
 

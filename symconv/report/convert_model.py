@@ -35,7 +35,7 @@ def model_conversion_record(plan: Plan, files: Sequence[Path | None], dry_run: b
         "output": model,
         "bundle": bundle,
         "external_data": data,
-        "changes": [_change(change) for change in plan.changes],
+        "changes": [change_record(change) for change in plan.changes],
         "stays": [
             {"node": stay.name, "operator": stay.kind, "layer": stay.text or None, "status": stay.status, "reason": stay.reason}
             for stay in plan.stays
@@ -43,7 +43,8 @@ def model_conversion_record(plan: Plan, files: Sequence[Path | None], dry_run: b
     }
 
 
-def _change(change: Change) -> dict[str, Any]:
+def change_record(change: Change) -> dict[str, Any]:
+    """A rewritten layer as plain values."""
     choice = change.choice
     source, target = choice.texts
     assert choice.after is not None and choice.verdict is not None, "it was chosen"

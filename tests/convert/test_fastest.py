@@ -15,9 +15,9 @@ from torch import nn
 
 import symconv
 from symconv.conformance.torch_oracle import to_module
-from symconv.convert.fastest import Fastest, Lap, Setting, cache, choose, choosing, clock, convert_to_fastest, engines
+from symconv.convert.fastest import Fastest, Lap, Setting, cache, choose, choosing, clock, convert_to_fastest, engines, guard, ranking
 from symconv.convert.fastest.choosing import core_of, faster
-from symconv.convert.fastest.equivalents import certified_forms
+from symconv.convert.fastest.equivalents import GIVEN, certified_forms
 from symconv.convert.fastest.exactness import PRECISION, Reference, Size, integers, largest, terms_of
 from symconv.convert.fastest.lowered import lowered
 from symconv.convert.fastest.routes import routes
@@ -194,7 +194,7 @@ def test_the_winner_must_win_again_alone(monkeypatch) -> None:
     def staged(calls, seconds, device="cpu", **options):
         return ([lap(1.0)] + [lap(10.0)] * (len(calls) - 1) if len(calls) > 2 else [lap(1.0), lap(0.9)]), lap(1.0)
 
-    monkeypatch.setattr(choosing, "race", staged)
+    monkeypatch.setattr(ranking, "race", staged)
     choice = choose(parse(LAYERS[0]), modules(LAYERS[0]), (1, 3, 9), QUICK)
     assert choice.chosen.name == "given"
     assert choice.route is None
@@ -242,12 +242,15 @@ class TestCache:
     def test_a_second_run_does_not_measure(self, monkeypatch) -> None:
         first = self.ask()
         assert not first.cached
-        monkeypatch.setattr(choosing, "race", lambda *_, **__: pytest.fail("measured again"))
+        monkeypatch.setattr(ranking, "race", lambda *_, **__: pytest.fail("measured again"))
         second = self.ask()
         assert second.cached
         assert second.chosen == first.chosen
         assert second.rows == first.rows
         assert (second.route is None) == (first.route is None)
+
+    def test_more_seconds_measure_again(self) -> None:
+        assert [self.ask(seconds=seconds).cached for seconds in (0.02, 0.04, 0.03)] == [False, False, True]
 
     def test_other_questions_are_other_files(self) -> None:
         self.ask()
@@ -274,7 +277,7 @@ class TestCache:
         assert not self.ask().cached
 
     def test_a_cached_winner_is_compared_again(self, monkeypatch) -> None:
-        monkeypatch.setattr(choosing, "race", lambda calls, *_, **__: ([lap(1.0)] + [lap(3.0)] * (len(calls) - 1), lap(1.0)))
+        monkeypatch.setattr(ranking, "race", lambda calls, *_, **__: ([lap(1.0)] + [lap(3.0)] * (len(calls) - 1), lap(1.0)))
         first = self.ask()
         assert first.route is not None
         monkeypatch.setattr(type(first.route.engine), "run", lambda self, x, state: x.new_zeros(1))
@@ -307,6 +310,25 @@ class TestFastest:
         assert made.weight is given.weight
         assert given.weight.grad is not None
         assert x.grad is not None
+
+    def test_a_resize_takes_the_channels_of_a_single_sample_for_its_batch(self) -> None:
+        """`nn.Upsample` spreads the last axis alone then, and refuses a single signal of one axis; so must what stands for it."""
+        text = "Upsample(scale_factor=2) >> Conv2d(3, 2, 3, padding=1)"
+        members = [nn.Upsample(scale_factor=2), *modules("Conv2d(3, 2, 3, padding=1)")]
+        route = next(route for route in routes(certified_forms(parse(text)), "cpu", torch.float32) if route.form != GIVEN)
+        made, given = Fastest(members, core_of(members), route, text, strict=True), nn.Sequential(*members)
+        with torch.no_grad():
+            for shape in ((3, 4, 5), (2, 3, 4, 5)):
+                x = integers(shape, 8, members[1].weight, 0)
+                assert torch.equal(made(x), given(x)), shape
+
+    def test_what_leaves_nothing_is_refused_as_by_the_given_layers(self) -> None:
+        text = "Upsample(scale_factor=2) >> Conv2d(3, 2, 3)"
+        members = modules(text)
+        for route in routes(certified_forms(parse(text)), "cpu", torch.float32):
+            made = Fastest(members, core_of(members), route, text)
+            with torch.no_grad(), pytest.raises(RuntimeError, match="Kernel size"):
+                made(torch.zeros(1, 3, 4, 1))
 
     def test_changed_parameters_are_seen(self) -> None:
         made, (given,) = forced(self.TEXT, "both: packed matmul")
@@ -388,9 +410,10 @@ def decoder() -> nn.Sequential:
 
 @pytest.fixture
 def always_faster(monkeypatch) -> None:
-    monkeypatch.setattr(
-        choosing, "race", lambda calls, *_, **__: ([lap(1.0)] + [lap(3.0 - k / 100) for k in range(1, len(calls))], lap(1.0))
-    )
+    for owner in (ranking, guard):
+        monkeypatch.setattr(
+            owner, "race", lambda calls, *_, **__: ([lap(1.0)] + [lap(3.0 - k / 100) for k in range(1, len(calls))], lap(1.0))
+        )
 
 
 @pytest.mark.usefixtures("always_faster")
@@ -434,6 +457,36 @@ class TestModules:
         unused.forward = unused["used"].forward
         (layer,) = convert_to_fastest(nn.Sequential(unused), torch.randn(1, 2, 5), setting=QUICK).layers
         assert layer.status == "not run"
+
+    def test_what_the_whole_is_not_faster_with_is_put_back(self, monkeypatch) -> None:
+        """Half of the layers first, and then all of them: the copy holds the given layers again."""
+        tried = []
+
+        def slower(calls, *_, **__):
+            if len(calls) > 1:
+                tried.append(1)
+            return [lap(1.0), lap(0.96)][: len(calls)], lap(1.0)
+
+        monkeypatch.setattr(guard, "race", slower)
+        given = nn.Sequential(nn.Sequential(*decoder()), nn.ConvTranspose2d(2, 2, 4, 2, 1))
+        x = torch.randn(1, 6, 5, 7)
+        found = convert_to_fastest(given, x, setting=QUICK)
+        assert [layer.status for layer in found.layers] == ["put back"] * 4
+        assert "0.96 times" in found.layers[0].reason
+        assert len(tried) == 3
+        assert found.whole is None
+        assert [type(own) for own in found.module.modules()] == [type(own) for own in given.modules()]
+        with torch.no_grad():
+            assert torch.equal(found.module(x), given(x))
+
+    def test_only_what_helps_stays(self, monkeypatch) -> None:
+        answers = iter([0.9, 1.1])
+        monkeypatch.setattr(guard, "race", lambda calls, *_, **__: ([lap(1.0), lap(next(answers))], lap(1.0)))
+        given = decoder()
+        found = convert_to_fastest(given, torch.randn(1, 6, 5, 7), setting=QUICK)
+        statuses = [layer.status for layer in found.layers]
+        assert sorted(statuses) == ["faster", "put back", "put back"]
+        assert sum(isinstance(own, Fastest) for own in found.module.modules()) == 1
 
     def test_one_layer_at_two_places(self) -> None:
         shared = nn.ConvTranspose1d(3, 3, 4, 2, 1)

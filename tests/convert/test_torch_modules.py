@@ -564,6 +564,7 @@ def test_devices_are_kept_and_followed(tie: bool) -> None:
     x = signal(1, 3, 4, 5)
     there = symconv.convert(copy.deepcopy(given).cuda(), to="lr-shuffle", tie=tie).module
     moved = symconv.convert(given, to="lr-shuffle", tie=tie).module.cuda()
+    on_device = copy.deepcopy(given).cuda()(x.cuda())  # Tanh rounds there as it likes; what comes before it is integers
     for made in (there, moved):
-        assert all(parameter.is_cuda for parameter in made.parameters()) and torch.equal(made(x.cuda()).cpu(), given(x))
+        assert all(parameter.is_cuda for parameter in made.parameters()) and torch.equal(made(x.cuda()), on_device)
     assert torch.equal(there.cpu()(x), given(x))

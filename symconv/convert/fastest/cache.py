@@ -4,7 +4,8 @@ Owns: `recall`, `remember`, `folder`.
 Must not know: what is measured.
 
 $XDG_CACHE_HOME/symconv/fastest/<hash of the question>.json, written atomically. A file that cannot be read, or that answers another
-question, counts as absent: it is measured again. Only times come from here; certificates and comparisons are made anew in every run.
+question, counts as absent: it is measured again. So does one that was measured for less time than is asked for. Only times come from here;
+certificates and comparisons are made anew in every run.
 """
 
 from __future__ import annotations
@@ -34,22 +35,25 @@ def _path(question: Mapping[str, Any]) -> Path:
     return folder() / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
 
 
-def recall(question: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The answer to a question, or None."""
+def recall(question: Mapping[str, Any], seconds: float) -> dict[str, Any] | None:
+    """The answer to a question that was measured for that time at least, or None."""
     try:
         record = json.loads(_path(question).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA or record.get("question") != dict(question):
         return None
-    answer = record.get("answer")
+    answer, spent = record.get("answer"), record.get("seconds")
+    if not isinstance(spent, int | float) or not spent >= seconds:
+        return None
     return answer if isinstance(answer, dict) else None
 
 
-def remember(question: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
-    """Writes an answer; False where the folder cannot be written, which is no error."""
+def remember(question: Mapping[str, Any], answer: Mapping[str, Any], seconds: float) -> bool:
+    """Writes an answer that was measured for that time; False where the folder cannot be written, which is no error."""
     path = _path(question)
-    text = json.dumps({"schema": SCHEMA, "question": dict(question), "answer": dict(answer)}, indent=1, sort_keys=True, allow_nan=False)
+    record = {"schema": SCHEMA, "question": dict(question), "seconds": seconds, "answer": dict(answer)}
+    text = json.dumps(record, indent=1, sort_keys=True, allow_nan=False)
     with contextlib.suppress(OSError, SymconvError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text + "\n", force=True)

@@ -1,10 +1,9 @@
 """The choice for one layer: what was tried, what it costs, what is kept.
 
-Owns: `choose`, `Choice`, `Row`, `Setting`.
+Owns: `choose`, `Setting`.
 Must not know: whole models, terminals.
 
-The layer itself is a candidate and wins ties: another route must be faster beyond what the layer differs from itself in the same
-rounds, with 95 % confidence, and again in a second race of the two alone (the best of many measurements is partly luck).
+The layer itself is a candidate and wins ties.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import attrs
@@ -21,10 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from symconv.convert.fastest import cache
-from symconv.convert.fastest.clock import WALL, Lap, available, peak, race
-from symconv.convert.fastest.equivalents import GIVEN, Forms, certified_forms
+from symconv.convert.fastest.clock import WALL, Lap, available, peak
+from symconv.convert.fastest.equivalents import GIVEN, certified_forms
 from symconv.convert.fastest.exactness import Reference, integers, size_for
+from symconv.convert.fastest.found import Choice, stored
 from symconv.convert.fastest.originals import originals
+from symconv.convert.fastest.ranking import CHOSEN, MEASURED, REFUSED, Row, contest, faster, lap_of, own_version, row_of
 from symconv.convert.fastest.replacement import Fastest
 from symconv.convert.fastest.routes import Chain, Executes, Route, routes
 from symconv.errors import LayerError, ModelError
@@ -32,14 +32,10 @@ from symconv.layers import Layer, channels_through
 from symconv.operators.domain import domain, output_extent
 from symconv.prove.stage import words_of
 
-MARGIN = 1.02
-"""A route must be this much faster at least, however quiet the machine is."""
 SLACK = 2**20
 """Bytes by which a peak of resident memory may be off."""
 REVISION = 1
 """Raised when an engine changes, so that old measurements are not believed."""
-
-CHOSEN, MEASURED, SLOW, REFUSED = "chosen", "measured", "dropped", "refused"
 
 
 @attrs.frozen(kw_only=True)
@@ -59,100 +55,6 @@ class Setting:
     frugal: bool = True
     budget: float = 60.0
     clock: str = WALL
-
-
-@attrs.frozen(kw_only=True)
-class Row:
-    """One route.
-
-    Args:
-        form, engine: what is executed and how; `why` says what may make it fast.
-        status: "chosen", "measured", "dropped" (clearly slower after a few rounds) or "refused" (`reason` says why).
-        multiplications, bytes, weight_bytes: for one forward pass; what a library stores inside one call is not seen.
-        peak_bytes: by which one call raises the resident memory, or None.
-        lap: times, or None.
-    """
-
-    form: str
-    engine: str
-    why: str
-    status: str
-    reason: str = ""
-    multiplications: int | None = None
-    bytes: int | None = None
-    weight_bytes: int | None = None
-    peak_bytes: int | None = None
-    lap: Lap | None = None
-
-    @property
-    def name(self) -> str:
-        """Form and engine."""
-        return self.form if self.form == self.engine else f"{self.form}: {self.engine}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values only."""
-        return attrs.asdict(self)
-
-
-@attrs.frozen(kw_only=True)
-class Choice:
-    """What was found for one layer.
-
-    Args:
-        source: the layer as an expression.
-        shape: of the input that was timed.
-        device, dtype, threads, clock: where, and by which time.
-        rows: every route, the layer itself first.
-        chosen: the row that is used.
-        control: the layer against itself: what chance alone does.
-        confirmed: the chosen route against the layer, raced alone, or None if the layer itself is kept.
-        cached: whether the times are from an earlier run.
-        forms: the certified forms.
-        route: how the chosen row is executed, or None for the layer itself.
-    """
-
-    source: str
-    shape: tuple[int, ...]
-    device: str
-    dtype: str
-    threads: int
-    clock: str = WALL
-    rows: tuple[Row, ...]
-    control: Lap | None
-    confirmed: Lap | None
-    cached: bool
-    forms: Forms = attrs.field(repr=False)
-    route: Route | None = attrs.field(repr=False, default=None)
-
-    @property
-    def chosen(self) -> Row:
-        """The row that is used."""
-        return next(row for row in self.rows if row.status == CHOSEN)
-
-    @property
-    def speed_up(self) -> float:
-        """Of what is used over the layer: 1 where the layer itself is kept."""
-        return 1.0 if self.confirmed is None else self.confirmed.ratio
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values only."""
-        form = next(form for form in self.forms.found if form.name == self.chosen.form)
-        return {
-            "source": self.source,
-            "shape": list(self.shape),
-            "device": self.device,
-            "dtype": self.dtype,
-            "threads": self.threads,
-            "clock": self.clock,
-            "chosen": self.chosen.name,
-            "speed_up": self.speed_up,
-            "cached": self.cached,
-            "control": None if self.control is None else attrs.asdict(self.control),
-            "confirmed": None if self.confirmed is None else attrs.asdict(self.confirmed),
-            "rows": [row.to_dict() for row in self.rows],
-            "refused": [{"form": name, "reason": reason} for name, reason in self.forms.refused],
-            "verdict": None if form.verdict is None else form.verdict.to_dict(),
-        }
 
 
 def choose(
@@ -190,13 +92,13 @@ class _Choosing:
     def answer(self) -> Choice:
         """Proofs, comparison on integers, races."""
         self._require_shape()
-        known = cache.recall(self.question) if self.setting.cached else None
+        known = cache.recall(self.question, self.setting.seconds) if self.setting.cached else None
         remembered = None if known is None else self._remembered(known)
         if remembered is not None:
             return remembered
         choice = self._measured()
         if self.setting.cached:
-            cache.remember(self.question, _stored(choice))
+            cache.remember(self.question, stored(choice), self.setting.seconds)
         return choice
 
     @property
@@ -210,8 +112,8 @@ class _Choosing:
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "onednn": bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled),
-            "tf32": bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32),
-            "symconv": _version(),
+            "tf32": _tf32(),
+            "symconv": own_version(),
             "revision": REVISION,
             "frugal": self.setting.frugal,
             "clock": self.setting.clock,
@@ -249,7 +151,6 @@ class _Choosing:
         found = routes(self.forms, self.device, self.like.dtype)
         rows: dict[int, Row] = {}
         kept: list[tuple[Route, Fastest]] = []
-        given = Fastest(self.members, self.core, None, self.forms.source)
         x = self._sample()
         with torch.no_grad():
             most = self._peak(lambda: _run(self.members, x))
@@ -259,31 +160,12 @@ class _Choosing:
                 rows[id(route)] = row
                 if module is not None:
                     kept.append((route, module))
-            self.progress(f"measuring {len(kept)} ways")
             calls = [lambda: _run(self.members, x), *(lambda module=module: module(x) for _, module in kept)]
-            laps, control = race(calls, 0.6 * self.setting.seconds, self.device, clock=self.setting.clock)
-            for (route, _), lap in zip(kept, laps[1:], strict=True):
-                slow = lap.rounds < laps[0].rounds
-                rows[id(route)] = attrs.evolve(rows[id(route)], lap=lap, status=SLOW if slow else MEASURED)
-            best, confirmed, control = self._confirmed(kept, laps, control, calls)
-        first = self._first(given, x, most, laps[0], best is None)
-        if best is not None:
-            rows[id(best)] = attrs.evolve(rows[id(best)], status=CHOSEN)
-        return self._choice((first, *rows.values()), best, control, confirmed, cached=False)
-
-    def _confirmed(
-        self, kept: Sequence[tuple[Route, Fastest]], laps: Sequence[Lap], control: Lap, calls: Sequence[Callable[[], object]]
-    ) -> tuple[Route | None, Lap | None, Lap]:
-        """The fastest route that is faster again when raced alone; at most three are tried."""
-        order = sorted(range(len(kept)), key=lambda k: -laps[k + 1].ratio)
-        for place in order[:3]:
-            if not faster(laps[place + 1], control):
-                break
-            self.progress("confirming")
-            (_, lap), again = race([calls[0], calls[place + 1]], 0.4 * self.setting.seconds, self.device, clock=self.setting.clock)
-            if faster(lap, again):
-                return kept[place][0], lap, again
-        return None, None, control
+            outcome = contest(calls, self.setting.seconds, self.device, clock=self.setting.clock, progress=self.progress)
+        raced = outcome.rows([self._first(most), *(rows[id(route)] for route, _ in kept)])
+        rows |= {id(route): row for (route, _), row in zip(kept, raced[1:], strict=True)}
+        best = kept[outcome.best - 1][0] if outcome.best else None
+        return self._choice((raced[0], *rows.values()), best, outcome.control, outcome.confirmed, cached=False)
 
     def _sample(self) -> Tensor:
         generator = torch.Generator().manual_seed(0)
@@ -292,7 +174,7 @@ class _Choosing:
     def _peak(self, call: Callable[[], object]) -> int | None:
         return peak(call) if self.device == "cpu" else None
 
-    def _first(self, given: Fastest, x: Tensor, most: int | None, lap: Lap, chosen: bool) -> Row:
+    def _first(self, most: int | None) -> Row:
         form = self.forms.found[0]
         direct: list[Executes] = list(originals(form.layers, plain=True)[:1])
         counts = (direct or [Chain(form.layers, self.forms.axes, self.forms.channels)])[0].account(self.shape)
@@ -300,12 +182,11 @@ class _Choosing:
             form=GIVEN,
             engine=GIVEN,
             why="as it was",
-            status=CHOSEN if chosen else MEASURED,
+            status=MEASURED,
             multiplications=counts.multiplications,
             bytes=counts.moved * self.like.element_size(),
             weight_bytes=counts.weights * self.like.element_size(),
             peak_bytes=most,
-            lap=lap,
         )
 
     def _tried(self, route: Route, x: Tensor, most: int | None) -> tuple[Row, Fastest | None]:
@@ -359,8 +240,8 @@ class _Choosing:
     def _remembered(self, known: dict[str, Any]) -> Choice | None:
         """A choice of an earlier run, if its route is still there and still gives the layer's integers."""
         try:
-            rows = tuple(_row(item) for item in known["rows"])
-            control, confirmed = _lap_of(known["control"]), _lap_of(known["confirmed"])
+            rows = tuple(row_of(item) for item in known["rows"])
+            control, confirmed = lap_of(known["control"]), lap_of(known["confirmed"])
             (chosen,) = [row for row in rows if row.status == CHOSEN]
         except (KeyError, TypeError, ValueError):
             return None
@@ -404,6 +285,16 @@ def core_of(members: Sequence[nn.Module]) -> Any:
     return found[0]
 
 
+def _tf32() -> list[str]:
+    """What float32 may be computed in: by the new switches, since the old ones raise where both disagree; before PyTorch 2.9 by the old."""
+    products: Any = torch.backends.cuda.matmul
+    convolutions: Any = torch.backends.cudnn
+    try:
+        return [products.fp32_precision, convolutions.conv.fp32_precision]
+    except AttributeError:
+        return [str(products.allow_tf32), str(convolutions.allow_tf32)]
+
+
 def device_name(device: torch.device | str) -> str:
     """The device with its model, so that measurements of one are not taken for another's."""
     device = torch.device(device)
@@ -416,39 +307,14 @@ def device_name(device: torch.device | str) -> str:
     return device.type
 
 
-def faster(lap: Lap, control: Lap) -> bool:
-    """Whether a call is faster than the first one, beyond what that one differs from itself."""
-    return lap.ratio >= MARGIN and lap.low > max(1.0, control.high)
-
-
 def _run(members: Sequence[nn.Module], x: Tensor) -> Tensor:
     for member in members:
         x = member(x)
     return x
 
 
-def _stored(choice: Choice) -> dict[str, Any]:
-    plain = choice.to_dict()
-    return {key: plain[key] for key in ("rows", "control", "confirmed")}
-
-
-def _row(item: dict[str, Any]) -> Row:
-    return Row(**{**item, "lap": _lap_of(item["lap"])})
-
-
-def _lap_of(item: dict[str, Any] | None) -> Lap | None:
-    return None if item is None else Lap(**item)
-
-
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def _version() -> str:
-    try:
-        return version("symconv")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _megabytes(size: int) -> str:
@@ -460,4 +326,4 @@ def _first_line(error: BaseException) -> str:
     return (lines[0] if lines else type(error).__name__)[:160]
 
 
-__all__ = ["Choice", "Row", "Setting", "choose"]
+__all__ = ["Choice", "Row", "Setting", "choose", "faster"]

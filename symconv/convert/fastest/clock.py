@@ -1,7 +1,7 @@
 """Time and memory of calls, beside each other.
 
 Owns: `race`, `Lap`, `peak`, `CLOCKS`.
-Must not know: what is called.
+Must not know: what is called. torch is imported only to wait for a device other than the cpu.
 
 Every round runs each call once, so that what disturbs the machine disturbs all of them alike, and ratios are taken within a round. The
 first call runs twice a round: the ratio of the two is what chance alone does.
@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
-import torch
 
 ROUNDS = 7
 """Fewest rounds."""
@@ -93,7 +92,12 @@ def _timed(call: Call, device: str, clock: str) -> float:
 
 
 def _synchronize(device: str) -> None:
-    (torch.mps if device.startswith("mps") else torch.cuda).synchronize()
+    import torch
+
+    if device.startswith("mps"):
+        torch.mps.synchronize()
+    else:
+        torch.cuda.synchronize(device)
 
 
 def _lap(first: Sequence[float], own: Sequence[float]) -> Lap:

@@ -17,19 +17,18 @@ import torch
 from torch import Tensor, nn
 
 from symconv.convert.fastest.equivalents import Forms
-from symconv.errors import LayerError
+from symconv.convert.fastest.summands import largest_integer, terms
 from symconv.layers import Conv, ConvTranspose, Pad, Upsample
 
 PRECISION = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
-LARGEST = 8
 IMPULSES = 3
 DRAWS = 8
 """Inputs of impulses at each shape."""
 
 
-def largest(terms: int, dtype: torch.dtype) -> int:
-    """The largest integer v with terms * v * v < 2^(p - 1), at most 8; 0 if there is none."""
-    return min(LARGEST, math.isqrt(max(0, (2 ** (PRECISION[dtype] - 1) - 1) // max(1, terms))))
+def largest(count: int, dtype: torch.dtype) -> int:
+    """The largest integer v with count * v * v < 2^(p - 1), at most 8; 0 if there is none."""
+    return largest_integer(count, PRECISION[dtype])
 
 
 def integers(shape: Sequence[int], most: int, like: Tensor, seed: int) -> Tensor:
@@ -121,18 +120,4 @@ def _repeats(forms: Forms) -> int:
 
 def terms_of(forms: Forms) -> int:
     """The most products that one output sample of any form adds up, counted by the kernel entries of the layer that it reads."""
-    found = 1
-    for layer in forms.found[0].layers:
-        if isinstance(layer, (Conv, ConvTranspose)):
-            taps = layer.kernel
-            if isinstance(layer, ConvTranspose) and set(layer.dilation) == {1}:
-                taps = tuple(-(-k // s) for k, s in zip(layer.kernel, layer.stride, strict=True))
-            found = layer.in_channels // layer.groups * math.prod(taps) + 1
-        if isinstance(layer, Upsample) and not layer.mode.startswith("nearest"):
-            raise LayerError("linear and cubic resizes have weights that are no integers; only nearest ones can be made faster.")
-    return found
-
-
-def largest_for(forms: Forms, dtype: torch.dtype = torch.float32) -> int:
-    """The largest integer for the parameters and samples of a layer; at least 1."""
-    return max(1, largest(terms_of(forms), dtype))
+    return terms(forms.found[0].layers)

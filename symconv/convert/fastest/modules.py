@@ -1,7 +1,7 @@
 """A module with its upsampling and strided layers executed in the fastest way, and what was found for each of them.
 
-Owns: `convert_to_fastest`, `FastestConversion`, `Site`.
-Must not know: how a layer's routes are found or timed.
+Owns: `convert_to_fastest`, `FastestConversion`.
+Must not know: how a layer's routes are found or timed, when the whole passes.
 
 The example says at which extents: every layer is timed at the shape that it receives when the example runs through. Other extents stay
 valid. The new module has the same parameters under the same names, so checkpoints fit both ways.
@@ -21,8 +21,10 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
 
-from symconv.convert.fastest.choosing import Choice, Setting, choose
-from symconv.convert.fastest.clock import Lap, race
+from symconv.convert.fastest.choosing import Setting, choose
+from symconv.convert.fastest.clock import Lap
+from symconv.convert.fastest.found import FASTER, KEPT, LEFT_OUT, PUT_BACK, REFUSED, SCHEMA, UNUSED, Choice, Site, put_back
+from symconv.convert.fastest.guard import Settled, settle
 from symconv.convert.fastest.replacement import Fastest
 from symconv.convert.torch_modules.refusals import describe, refuse
 from symconv.convert.torch_modules.rewrite import _Names as Names
@@ -32,46 +34,8 @@ from symconv.frontends.torch_modules import effective
 from symconv.layers import Layer, Sequential
 from symconv.layers.expression import format_layer
 
-SCHEMA = "symconv.fastest/1"
-
 CONCERNED = ("lr-shuffle", "transposed", "unshuffle")
 """Forms whose sites are looked at: transposed convolutions, resize-convolutions, convolutions with a shuffle, strided convolutions."""
-
-FASTER, KEPT, REFUSED, LEFT_OUT, UNUSED = "faster", "kept", "refused", "left out", "not run"
-
-
-@attrs.frozen(kw_only=True)
-class Site:
-    """What was found for one layer of a module.
-
-    Args:
-        name, names: its dotted names.
-        source: the layer, with the neighbours that are executed with it, as an expression.
-        status: "faster", "kept" (the layer itself is the fastest), "refused", "left out", or "not run" by the example.
-        reason: of the last three.
-        shape: of its input when the example runs.
-        choice: the measurements.
-    """
-
-    name: str
-    names: tuple[str, ...]
-    source: str
-    status: str
-    reason: str = ""
-    shape: tuple[int, ...] = ()
-    choice: Choice | None = attrs.field(default=None, repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values only."""
-        return {
-            "name": self.name,
-            "names": list(self.names),
-            "source": self.source,
-            "status": self.status,
-            "reason": self.reason,
-            "shape": list(self.shape),
-            "choice": None if self.choice is None else self.choice.to_dict(),
-        }
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -82,7 +46,8 @@ class FastestConversion:
         module: the new module, in the mode of the given one; it shares no tensor with it.
         layers: every layer that was looked at.
         before, after: seconds of one pass of the example (medians of interleaved rounds).
-        whole: the pass of the new module against the given one's.
+        whole: the pass of the new module against the given one's; None if no layer is faster.
+        control: the pass of the given module against itself.
     """
 
     module: nn.Module
@@ -90,6 +55,7 @@ class FastestConversion:
     before: float
     after: float
     whole: Lap | None
+    control: Lap | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object, with plain values only."""
@@ -98,6 +64,7 @@ class FastestConversion:
             "before": self.before,
             "after": self.after,
             "whole": None if self.whole is None else attrs.asdict(self.whole),
+            "control": None if self.control is None else attrs.asdict(self.control),
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
@@ -149,6 +116,16 @@ def _copied(module: nn.Module) -> nn.Module:
     return made
 
 
+@attrs.frozen(eq=False)
+class _Place:
+    """A place in the copy, the module that stands there, and the one that may take it; no key for the copy itself."""
+
+    parent: str
+    key: str
+    old: nn.Module
+    new: nn.Module
+
+
 class _Making:
     """One conversion under way: the given module is read, a copy of it is changed."""
 
@@ -170,16 +147,25 @@ class _Making:
         self.left_out = Names(self.census, only, exclude)
         self.shapes: dict[int, Counter[tuple[int, ...]]] = {}
         self.choices: dict[tuple[Layer, tuple[int, ...]], Choice] = {}
+        self.places: dict[int, list[_Place]] = {}
 
     def answer(self) -> FastestConversion:
-        """Watches the example, chooses layer by layer, and races the whole."""
+        """Watches the example, chooses layer by layer, and races the whole; what it is not faster with is put back."""
         found = self._sites()
         self._watch({id(run.members[0]): self._copy_of(run.members[0]) for _, stretches in found for run in stretches})
-        layers = tuple(self._site(core, stretches) for core, stretches in found)
-        whole, before, after = self._whole(self.given, layers)
+        layers = tuple(self._site(place, core, stretches) for place, (core, stretches) in enumerate(found))
+        settled = self._settled(layers)
+        layers = tuple(
+            layer
+            if layer.status != FASTER or place in settled.kept
+            else attrs.evolve(layer, status=PUT_BACK, reason=put_back(settled, place))
+            for place, layer in enumerate(layers)
+        )
         for own, mode in self.modes:
             own.training = mode
-        return FastestConversion(module=self.module, layers=layers, before=before, after=after, whole=whole)
+        return FastestConversion(
+            module=self.module, layers=layers, before=settled.before, after=settled.after, whole=settled.whole, control=settled.control
+        )
 
     def _copy_of(self, own: nn.Module) -> nn.Module:
         name = self.census.name(own)
@@ -212,7 +198,7 @@ class _Making:
             for hook in hooks:
                 hook.remove()
 
-    def _site(self, core: nn.Module, stretches: Sequence[Run]) -> Site:
+    def _site(self, place: int, core: nn.Module, stretches: Sequence[Run]) -> Site:
         names = tuple(self.census.names[id(core)])
         site = Site(name=names[0], names=names, source=type(core).__name__, status=REFUSED)
         reason = self.left_out(core)
@@ -220,7 +206,7 @@ class _Making:
             return attrs.evolve(site, source=self._shown(stretches[0]), status=LEFT_OUT, reason=reason)
         tried = []
         for run in stretches:
-            attempt = self._attempt(run, attrs.evolve(site, source=self._shown(run)))
+            attempt = self._attempt(place, run, attrs.evolve(site, source=self._shown(run)))
             if attempt.choice is not None:
                 return attempt
             tried.append(attempt)
@@ -233,7 +219,7 @@ class _Making:
             return type(run.core).__name__
         return format_layer(layers, layers.axes) if layers.axes else type(run.core).__name__
 
-    def _attempt(self, run: Run, site: Site) -> Site:
+    def _attempt(self, place: int, run: Run, site: Site) -> Site:
         try:
             layers = Sequential(describe(run, self.census))
             refuse(run, self.census, tie=False, fold=self.fold)
@@ -253,7 +239,7 @@ class _Making:
             return attrs.evolve(site, reason=str(error))
         site = attrs.evolve(site, shape=shape, choice=choice, status=KEPT if choice.route is None else FASTER)
         if choice.route is not None:
-            self._replace(run, choice, site.names)
+            self.places[place] = self._replacement(run, choice, site.names)
         return site
 
     def _copied_run(self, run: Run) -> Run:
@@ -266,35 +252,59 @@ class _Making:
             self.choices[question] = choose(layers, run.members, shape, self.setting, lambda text: self.progress(f"  {text}"))
         return self.choices[question]
 
-    def _replace(self, run: Run, choice: Choice, names: Sequence[str]) -> None:
-        """Puts a layer in the place of a stretch of the copy; what is alone, at all of its places."""
+    def _replacement(self, run: Run, choice: Choice, names: Sequence[str]) -> list[_Place]:
+        """The places of a stretch in the copy, with what stands there and what comes; for what is alone, all of its places."""
         made = Fastest(run.members, run.core, choice.route, choice.source)
         if run.parent is not None:
-            parent = self.module.get_submodule(run.parent) if run.parent else self.module
-            for key, member in zip(run.keys, run.members, strict=True):
-                parent._modules[key] = made if member is run.core else nn.Identity().eval()
-            return
-        for name in names:
-            if not name:
-                self.module = made
-                continue
-            path, _, key = name.rpartition(".")
-            self.module.get_submodule(path)._modules[key] = made
+            news = [made if member is run.core else nn.Identity().eval() for member in run.members]
+            return [_Place(run.parent, key, old, new) for key, old, new in zip(run.keys, run.members, news, strict=True)]
+        return [_Place(*_split(name), run.core, made) for name in names]
 
-    def _whole(self, given: nn.Module, layers: Sequence[Site]) -> tuple[Lap | None, float, float]:
-        """(lap, before, after) of the whole module in evaluation mode."""
-        modes = {own: own.training for own in given.modules()}
-        device = next((own.device.type for own in given.parameters()), "cpu")
-        self.progress("the whole module")
-        given.eval()
+    def _put(self, place: _Place, module: nn.Module) -> None:
+        if not place.key:
+            self.module = module
+            return
+        parent = self.module.get_submodule(place.parent) if place.parent else self.module
+        parent._modules[place.key] = module
+
+    def _with(self, kept: frozenset[int]) -> None:
+        """Puts the new layers in at these sites, and the given ones everywhere else."""
+        for site, places in self.places.items():
+            for place in places:
+                self._put(place, place.new if site in kept else place.old)
+
+    def _settled(self, layers: Sequence[Site]) -> Settled:
+        """Races the whole in evaluation mode, and puts back what it is not faster with."""
+        modes = {own: own.training for own in self.given.modules()}
+        device = next((own.device.type for own in self.given.parameters()), "cpu")
+        found = [place for place, layer in enumerate(layers) if layer.status == FASTER]
+
+        def made(kept: frozenset[int]) -> Callable[[], object]:
+            self._with(frozenset(found[place] for place in kept))
+            return lambda: self.module(*self.arguments)
+
+        self.given.eval()
         try:
             with torch.no_grad():
-                calls = [lambda: given(*self.arguments), lambda: self.module(*self.arguments)]
-                (first, lap), _ = race(calls, self.setting.seconds, device, drop=False, clock=self.setting.clock)
+                settled = settle(
+                    lambda: self.given(*self.arguments),
+                    made,
+                    [layers[place].saved for place in found],
+                    self.setting.seconds,
+                    device,
+                    clock=self.setting.clock,
+                    progress=self.progress,
+                )
         finally:
             for own, mode in modes.items():
                 own.training = mode
-        return lap if any(layer.status == FASTER for layer in layers) else None, first.seconds, lap.seconds
+        attempts = tuple(attrs.evolve(tried, kept=frozenset(found[place] for place in tried.kept)) for tried in settled.attempts)
+        return attrs.evolve(settled, kept=frozenset(found[place] for place in settled.kept), attempts=attempts)
+
+
+def _split(name: str) -> tuple[str, str]:
+    parent, _, key = name.rpartition(".")
+    return parent, key
 
 
 def _refuse_hooks(member: nn.Module) -> None:

@@ -22,6 +22,9 @@ from symconv.convert.torch_modules.replacement import FACE
 from symconv.errors import ModelError
 from symconv.frontends.torch_modules import register_stand_in
 
+UNBATCHED = (nn.modules.conv._ConvNd, nn.PixelShuffle, nn.PixelUnshuffle, nn.modules.padding._ConstantPadNd, nn.Identity)
+"""Modules that take a sample without a batch axis for what it is; `nn.Upsample` takes its channels for the batch."""
+
 
 class Fastest(nn.Module):
     """A layer, executed along a route.
@@ -59,6 +62,8 @@ class Fastest(nn.Module):
             made = self._by_given(batched, None)  # refused here too, with the given layers' own words
             if made.numel():
                 self._failed(error, tuple(batched.shape))
+        if not made.numel():
+            return self._by_given(input, None)  # they may refuse what leaves nothing
         return made if batched is input else made.squeeze(0)
 
     def _failed(self, error: RuntimeError, shape: tuple[int, ...]) -> None:
@@ -81,6 +86,8 @@ class Fastest(nn.Module):
         if type(input) is not Tensor or input.dtype is not weight.dtype or input.device != weight.device:
             return True
         if input.dim() not in (weight.dim() - 1, weight.dim()):
+            return True
+        if input.dim() < weight.dim() and not all(isinstance(member, UNBATCHED) for member in self._given):
             return True
         if input.shape[1 if input.dim() == weight.dim() else 0] != self.route_channels or torch.is_autocast_enabled(input.device.type):
             return True

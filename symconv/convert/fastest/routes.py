@@ -13,8 +13,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from symconv.convert.cost import cost_of
-from symconv.convert.fastest.account import Account
+from symconv.convert.fastest.account import Account, chain_account
 from symconv.convert.fastest.arranging import Span
 from symconv.convert.fastest.engines import engines_for
 from symconv.convert.fastest.equivalents import GIVEN, Form, Forms
@@ -23,9 +22,7 @@ from symconv.convert.fastest.originals import originals
 from symconv.convert.torch_modules.moving import Move, bias_move, kernel_move
 from symconv.convert.torch_modules.replacement import build
 from symconv.errors import OutsideFragment
-from symconv.layers import Conv, ConvTranspose, Layer, channels_through
-from symconv.operators.domain import output_extent
-from symconv.prove.stage import words_of
+from symconv.layers import Layer
 
 
 class Executes(Protocol):
@@ -119,29 +116,7 @@ class Chain:
 
     def account(self, shape: Sequence[int]) -> Account:
         """Every layer reads its input and writes its output."""
-        extents, moved = list(shape[2:]), 0
-        rate = cost_of(self.layers, self.channels).multiplications
-        counts = channels_through(self.layers, self.channels)
-        size = shape[0] * shape[1] * _product(extents)
-        for layer, inward, outward in zip(self.layers, counts, counts[1:], strict=False):
-            extents = [output_extent(word, n) for word, n in zip(words_of((layer,), inward, self.axes), extents, strict=True)]
-            after = shape[0] * outward * _product(extents)
-            moved, size = moved + size + after, after
-        weights = sum(_weights(layer) for layer in self.layers)
-        return Account(int(rate * shape[0] * _product(shape[2:])), moved + weights, weights)
-
-
-def _product(extents: Sequence[int]) -> int:
-    total = 1
-    for n in extents:
-        total *= n
-    return total
-
-
-def _weights(layer: Layer) -> int:
-    if not isinstance(layer, (Conv, ConvTranspose)):
-        return 0
-    return layer.in_channels * layer.out_channels // layer.groups * _product(layer.kernel)
+        return chain_account(self.layers, self.axes, self.channels, shape)
 
 
 def routes(forms: Forms, device: str, dtype: torch.dtype) -> list[Route]:

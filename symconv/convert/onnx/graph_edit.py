@@ -1,6 +1,6 @@
 """A plan as edits of a graph: which nodes and tensors go, which come, under names that nothing else has.
 
-Owns: `edits`, `Edits`, `NewTensor`, `Rewritten`.
+Owns: `edits`, `Edits`, `NewTensor`, `Rewritten`, `written`.
 Must not know: bytes, files.
 """
 
@@ -15,10 +15,11 @@ from onnx import AttributeProto, NodeProto, TensorProto, helper
 
 from symconv.convert.choice import FORTH
 from symconv.convert.onnx.bits import Transfer
-from symconv.convert.onnx.emission import Names, emit
+from symconv.convert.onnx.emission import Emitted, Names, emit
 from symconv.convert.onnx.plan import Change, Plan
 from symconv.convert.onnx.weights import Held, digest
 from symconv.errors import InternalError
+from symconv.frontends.onnx.chains import Stretch
 from symconv.frontends.onnx.graph import Node
 from symconv.layers import input_channels
 from symconv.prove.reshuffle import has_bias
@@ -75,6 +76,31 @@ def edits(plan: Plan) -> Edits:
     return _Editing(plan).done()
 
 
+def written(plan: Plan, change: Change, kernel: str, bias: str | None, names: Names) -> Emitted:
+    """The nodes that a change puts in, between the values that its stretch stands between."""
+    choice, stretch = change.choice, change.stretch
+    assert choice.target is not None, "it was chosen"
+    return emit(
+        choice.target,
+        input_channels(choice.target) or input_channels(stretch.layers) or 0,
+        input=stretch.input,
+        output=stretch.output,
+        kernel=kernel,
+        bias=bias,
+        base=_main(stretch).proto.name or stretch.output,
+        names=names,
+        opset=plan.model.opset,
+        depth_to_space=plan.request.constraints.depth_to_space,
+        even="symmetric-pads" in plan.request.constraints.switches,
+        stepwise=change.stepwise,
+    )
+
+
+def _main(stretch: Stretch) -> Node:
+    """The node with the weights."""
+    return next(node for node in stretch.nodes if node.op in ("Conv", "ConvTranspose"))
+
+
 class _Editing:
     def __init__(self, plan: Plan) -> None:
         self.plan, self.model = plan, plan.model
@@ -94,8 +120,8 @@ class _Editing:
 
     def rewrite(self, change: Change) -> None:
         choice, stretch = change.choice, change.stretch
-        assert choice.target is not None and choice.moves is not None, "it was chosen"
-        main = next(node for node in stretch.nodes if node.op in ("Conv", "ConvTranspose"))
+        assert choice.moves is not None, "it was chosen"
+        main = _main(stretch)
         last = self.model.producer(stretch.output)
         assert last is not None, "it is computed by the stretch"
         after = choice.moves.target if choice.way == FORTH else choice.moves.source
@@ -103,19 +129,7 @@ class _Editing:
         bias = None
         if change.bias is not None and change.bias_moves is not None and has_bias(after):
             bias = self.weights(change, change.bias, change.bias_moves)
-        made = emit(
-            choice.target,
-            input_channels(choice.target) or input_channels(stretch.layers) or 0,
-            input=stretch.input,
-            output=stretch.output,
-            kernel=kernel,
-            bias=bias,
-            base=main.proto.name or stretch.output,
-            names=self.names,
-            opset=self.model.opset,
-            depth_to_space=self.plan.request.constraints.depth_to_space,
-            even="symmetric-pads" in self.plan.request.constraints.switches,
-        )
+        made = written(self.plan, change, kernel, bias, self.names)
         nodes = list(made.nodes)
         if made.main is not None:
             _inherit(nodes[made.main], main, domain=main.proto.domain)
@@ -133,7 +147,7 @@ class _Editing:
         forth = change.choice.way == FORTH
         key = (held.name, id(change.choice), moves is change.kernel_moves)
         if key not in self.moved:
-            name = self.moved[key] = self.names.fresh(f"{held.name}.{self.plan.request.to}")
+            name = self.moved[key] = self.names.fresh(f"{held.name}.{change.form}")
             shape = moves.target if forth else moves.source
             last = self.model.producer(change.stretch.output)
             assert last is not None, "it is computed by the stretch"
@@ -210,7 +224,7 @@ class _Editing:
         model, graph = self.model, self.model.proto.graph
         named = {item.name for item in graph.input} | set(model.outputs) | {item.tensor_name for item in graph.quantization_annotation}
         named |= {entry.value for item in graph.quantization_annotation for entry in item.quant_parameter_tensor_names}
-        still = self.still_used()
+        still = self.still_used() | {change.stretch.input for change in self.plan.changes}
         found = set()
         for item in graph.initializer:
             users = model.consumers(item.name)

@@ -1,6 +1,6 @@
 """What will be done to a model: which layers become what, and why the others stay.
 
-Owns: `plan`, `Plan`, `Change`, `Stay`, `Request`.
+Owns: `plan`, `Plan`, `Change`, `Stay`, `Request`; how a layer's choice becomes a change.
 Must not know: how files are written, what is printed.
 """
 
@@ -68,7 +68,9 @@ class Change:
         choice: what becomes of them, certified.
         kernel, bias: the weights before.
         kernel_moves, bias_moves: where they go ("back": where they come from).
+        form: what it is written as.
         notes: what to know about it.
+        stepwise: whether shuffles are written axis by axis.
     """
 
     name: str
@@ -79,7 +81,9 @@ class Change:
     bias: Held | None
     kernel_moves: Transfer
     bias_moves: Transfer | None
+    form: str
     notes: tuple[str, ...] = ()
+    stepwise: bool = False
 
 
 @attrs.frozen
@@ -122,7 +126,7 @@ def plan(model: OnnxModel, request: Request, *, memory: Memory | None = None, pr
         UsageError: a pattern of `only` or `leave` matches no node.
     """
     model = model.without_defaults()
-    _check_patterns(model, (*request.only, *request.leave))
+    check_patterns(model, (*request.only, *request.leave))
     memory = memory or Memory()
     named = frozenset(pattern for pattern in request.only if not re.search(r"[*?\[]", pattern))
     found = sites(model, request.to, named)
@@ -138,7 +142,8 @@ def plan(model: OnnxModel, request: Request, *, memory: Memory | None = None, pr
     return Plan(model, request, tuple(changes), tuple(stays))
 
 
-def _check_patterns(model: OnnxModel, patterns: Iterable[str]) -> None:
+def check_patterns(model: OnnxModel, patterns: Iterable[str]) -> None:
+    """Raises UsageError for a pattern that matches no node."""
     names = [node.name for node in model.nodes]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
@@ -156,35 +161,71 @@ def _decided(model: OnnxModel, site: Site, request: Request, memory: Memory) -> 
         return Stay(site.name, site.kind, "refused" if wanted else "kept", site.reason)
     try:
         return _changed(model, site, stretch, request, memory)
-    except _Stays as stays:
-        reason = str(stays)
+    except Stays as stays:
+        return stay(site, stretch, str(stays))
+
+
+def stay(site: Site, stretch: Stretch, reason: str) -> Stay:
+    """The layer as one that stays."""
     status = KEPT.get(reason) or next((word for word in ("no", "unknown") if reason.startswith(f"{word}:")), "refused")
     return Stay(site.name, site.kind, status, reason, format_layer(Sequential(stretch.layers), stretch.axes))
 
 
-class _Stays(Exception):
-    """Why a layer stays; never reaches a user as an exception."""
+class Stays(Exception):
+    """Why a layer stays as it is; never reaches a user as an exception."""
 
 
 def _changed(model: OnnxModel, site: Site, stretch: Stretch, request: Request, memory: Memory) -> Change:
+    kernel, bias = weights_of(model, site, stretch, request)
+    choice = _choice(model, stretch, kernel, bias, request, memory)
+    if choice.target == stretch.layers:
+        raise Stays(ALREADY)
+    return change_to(model, site, stretch, choice, (kernel, bias), request, request.to)
+
+
+Weights = tuple[Held, Held | None]
+"""Kernel and bias."""
+
+
+def weights_of(model: OnnxModel, site: Site, stretch: Stretch, request: Request) -> Weights:
+    """Those of a layer that may be rewritten.
+
+    Raises:
+        Stays: it may not.
+    """
     if not request.wants(site.name):
-        raise _Stays(LEFT_OUT)
+        raise Stays(LEFT_OUT)
     kernel = _held(model, stretch.kernel, "kernel")
     bias = _held(model, stretch.bias, "bias") if has_bias(stretch.layers) else None
     if bias is not None and bias.dtype != kernel.dtype:
-        raise _Stays(f"its bias is of type {bias.dtype} and its kernel of type {kernel.dtype}")
+        raise Stays(f"its bias is of type {bias.dtype} and its kernel of type {kernel.dtype}")
     _check_inner(model, stretch)
-    choice = _choice(model, stretch, kernel, bias, request, memory)
+    _check_extents(model, stretch)
+    return kernel, bias
+
+
+def _check_extents(model: OnnxModel, stretch: Stretch) -> None:
+    """Where the model fixes extents they are such as the layer accepts; else the nodes behind it have no extents at all."""
+    shape: Sequence[object] = (model.shape(stretch.input) or ())[2:]
+    domains = [domain(word) for word in words_of(stretch.layers, input_channels(stretch.layers) or 0, stretch.axes)]
+    if len(shape) == len(domains) and any(isinstance(n, int) and n not in valid for n, valid in zip(shape, domains, strict=True)):
+        raise Stays(f"the model gives it extents {[n if isinstance(n, int) else '?' for n in shape]}, which it does not accept")
+
+
+def change_to(model: OnnxModel, site: Site, stretch: Stretch, choice: Choice, weights: Weights, request: Request, form: str) -> Change:
+    """The change that a choice is.
+
+    Raises:
+        Stays: its weights cannot be moved, or it accepts too few extents.
+    """
     assert choice.target is not None and choice.moves is not None and choice.verdict is not None, "it was chosen"
-    if choice.target == stretch.layers:
-        raise _Stays(ALREADY)
+    kernel, bias = weights
     kernel_moves = Transfer.of_kernel(choice.moves)
     bias_moves = Transfer.of_bias(choice.moves) if bias is not None else None
     if kernel_moves is None or (bias is not None and bias_moves is None):
-        raise _Stays("no: because its weights would have to be added up, not moved")
-    return Change(
-        site.name, site.kind, stretch, choice, kernel, bias, kernel_moves, bias_moves, _domain_notes(model, stretch, choice, request)
-    )
+        raise Stays("no: because its weights would have to be added up, not moved")
+    notes = _domain_notes(model, stretch, choice, request)
+    return Change(site.name, site.kind, stretch, choice, kernel, bias, kernel_moves, bias_moves, form, notes)
 
 
 def _choice(model: OnnxModel, stretch: Stretch, kernel: Held, bias: Held | None, request: Request, memory: Memory) -> Choice:
@@ -201,21 +242,26 @@ def _choice(model: OnnxModel, stretch: Stretch, kernel: Held, bias: Held | None,
             memory=memory,
         )
         if isinstance(found, str):
-            raise _Stays(found)
+            raise Stays(found)
         return found
-    major = request.constraints.depth_to_space and (request.to == "unshuffle" or model.opset < MAJOR_BEFORE)
+    major = phase_major(model, request.constraints, request.to)
     choice = choose(
         Sequential(stretch.layers), channels, request.to, request.constraints, phase_major=major, seconds=request.seconds, memory=memory
     )
     if choice.target is None:
-        raise _Stays(choice.reason)
+        raise Stays(choice.reason)
     return choice
+
+
+def phase_major(model: OnnxModel, constraints: Constraints, to: str) -> bool:
+    """Whether a form's shuffles are to be in DCR order, which DepthToSpace and SpaceToDepth have in every operator set."""
+    return constraints.depth_to_space and (to == "unshuffle" or model.opset < MAJOR_BEFORE)
 
 
 def _held(model: OnnxModel, name: str | None, what: str) -> Held:
     found = held_by(model, name, what)
     if isinstance(found, str):
-        raise _Stays(found)
+        raise Stays(found)
     return found
 
 
@@ -227,15 +273,15 @@ def _check_inner(model: OnnxModel, stretch: Stretch) -> None:
     while waiting:
         value = waiting.pop()
         if value in model.outputs:
-            raise _Stays(f"the value `{value}` inside it is an output of the model")
+            raise Stays(f"the value `{value}` inside it is an output of the model")
         for user in model.consumers(value):
             if user.index in own:
                 continue
             if not user.outputs or user.captures or len(seen) > 1000:
-                raise _Stays(f"the value `{value}` inside it is used by node `{user.name}`")
+                raise Stays(f"the value `{value}` inside it is used by node `{user.name}`")
             fresh = [item for item in user.outputs if item and item not in seen]
             if stretch.output in fresh or not any(map(model.consumers, user.outputs)):
-                raise _Stays(f"the value `{value}` inside it is used by node `{user.name}`")
+                raise Stays(f"the value `{value}` inside it is used by node `{user.name}`")
             seen.update(fresh)
             waiting += fresh
 
@@ -253,4 +299,4 @@ def _domain_notes(model: OnnxModel, stretch: Stretch, choice: Choice, request: R
         return (f"accepts the model's extents {list(shape)}, but not every extent that the layer accepts, such as {shown}",)
     if request.common_extents:
         return (f"rejects extents that the layer accepts, such as {shown}",)
-    raise _Stays(f"no: because the form rejects extents that the layer accepts, such as {shown}; --common-extents rewrites it all the same")
+    raise Stays(f"no: because the form rejects extents that the layer accepts, such as {shown}; --common-extents rewrites it all the same")

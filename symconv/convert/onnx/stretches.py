@@ -1,6 +1,6 @@
 """Which parts of a model could be rewritten to a form, and which layers change the sampling rate at all.
 
-Owns: `sites`, `Site`.
+Owns: `sites`, `Site`, `with_crops`.
 Must not know: whether a form exists.
 """
 
@@ -148,6 +148,20 @@ def _behind(model: OnnxModel, reading: Reading) -> tuple[str, bool]:
             break
         value = following.output
     return value, shuffled
+
+
+def with_crops(model: OnnxModel, stretch: Stretch) -> Stretch:
+    """The stretch with the crops that follow it, which can be part of what is written for it."""
+    found = stretch
+    while (following := _next(model, found.output)) is not None:
+        layers = _layers(following)
+        if not layers or not all(isinstance(layer, Pad) and layer.mode == "zeros" and _crops(layer) for layer in layers):
+            break
+        longer = chain_to(model, following.output, lambda value: value == stretch.input)
+        if not isinstance(longer, Stretch):
+            break
+        found = longer
+    return found
 
 
 def _crops(layer: Pad) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import attrs
 
 from symconv.frontends.onnx.graph import Node, OnnxModel
-from symconv.frontends.onnx.nodes import read
+from symconv.frontends.onnx.nodes import read, read_alone
 from symconv.frontends.onnx.reading import Reading
 from symconv.frontends.onnx.shapes import analysis
 from symconv.layers import BatchNorm, Conv, ConvTranspose, Identity, Layer, Margins, Pad, Shuffle, ZeroInsert
@@ -60,6 +60,8 @@ def chain_to(model: OnnxModel, output: str, ends: Callable[[str], bool]) -> Stre
         if node is None or len(found) >= LONGEST:
             return f"the value `{value}` is not computed from where the stretch begins"
         reading = read(model, node)
+        if any(ends(inner) for part in reading.span for inner in part.outputs if inner != reading.output):
+            reading = read_alone(model, node)  # a Pad before the stretch is none of its layers
         if reading.layer is None and parts and (inserted := _insertion(model, node, parts[-1])) is not None:
             parts[-1:] = [inserted]
         elif reading.layer is None:

@@ -1,6 +1,6 @@
 """What a node is: one of symconv's layers, or the reason why not.
 
-Owns: `read`, `readings`; which operators belong together.
+Owns: `read`, `read_alone`, `readings`; which operators belong together.
 Must not know: weights' values, text syntax.
 Source: ONNX operator specification, operator sets 9 to 28.
 """
@@ -19,7 +19,7 @@ from symconv.frontends.onnx.patterns import VIEWS, moves
 from symconv.frontends.onnx.reading import Reading, Site, Unreadable
 from symconv.layers import Conv, Identity, Layer, Pad, Pointwise, Sequential
 
-__all__ = ["OPERATORS", "Reading", "read", "readings"]
+__all__ = ["OPERATORS", "Reading", "read", "read_alone", "readings"]
 
 READERS: dict[str, Callable[[Site], Reading]] = {
     "Conv": convolutions.read_conv,
@@ -48,6 +48,11 @@ def read(model: OnnxModel, node: Node) -> Reading:
     Nodes that belong together (the parts of a shuffle, a Pad and its Conv, x times sigmoid(x)) have one and the same reading.
     """
     return readings(model)[node.index]
+
+
+def read_alone(model: OnnxModel, node: Node) -> Reading:
+    """What a node is without a Pad before it, or whatever else stands beside it."""
+    return _read_one(model, node)
 
 
 def readings(model: OnnxModel) -> dict[int, Reading]:

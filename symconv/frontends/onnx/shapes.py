@@ -103,7 +103,9 @@ class _Follower(State):
         found = self.model.constant(name, MOST_INTEGERS)
         if found is not None and found.ndim <= 1 and found.dtype.kind in "iuf":
             self.shapes[name] = tuple(map(Extent.of, found.shape))
-            whole = [float(item).is_integer() and abs(item) < 2**62 if found.dtype.kind == "f" else True for item in found.reshape(-1)]
+            whole = [
+                float(item).is_integer() and abs(float(item)) < 2**62 if found.dtype.kind == "f" else True for item in found.reshape(-1)
+            ]
             items = tuple(Extent.of(int(item)) if fits else None for item, fits in zip(found.reshape(-1), whole, strict=True))
             self.numbers[name] = Integers(found.ndim, items)
 
