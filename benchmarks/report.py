@@ -29,8 +29,9 @@ make bench
 from one run on {cores} cores ({cpu}), Python {python};
 {libraries}.
 
-Times within a process are medians of processor time of one core; times of commands are wall-clock time, the least of seven runs. Other
-programs ran on the machine at the same time. An aim stands beside a figure where the project has set one, and is called missed where it is.
+Times within a process are medians of processor time of one core; times of commands are wall-clock time, the least of seven runs. They are
+those of one machine on one day; ratios within the run mean more. An aim stands beside a figure where the project has set one, and is called
+missed where it is.
 """
 
 ABOUT = {
@@ -50,6 +51,13 @@ ABOUT = {
     "random one-axis configurations, without Z3": (
         "Random transposed convolutions with k to 9, s to 5, d to 4, paddings to k on each side, output padding, groups and bias: "
         "decided, certificate made and checked, on one core."
+    ),
+    "a model of 500 layers and 1 GB, external data": (
+        "`symconv convert --to lr-shuffle` and `symconv verify` as processes, on a generated file whose tensors lie outside of it, against "
+        "the least that a conversion does: read all bytes, hash what was and what comes, write."
+    ),
+    "a model of 1.25 GB with one tensor of 256 MB": (
+        "The same for memory: the aim is twice the largest tensor and 160 MB for the interpreter, its packages, the graph and the bundle."
     ),
     "the same question, three ways": (
         "Whether `ConvTransposeNd(c, c, 4, stride=2, padding=1, bias=False)` is `ConvNd >> PixelShuffle(2) >> Crop(1)`, measured in the "
