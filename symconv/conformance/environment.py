@@ -12,10 +12,11 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from symconv.convert.fastest.processor import described
 
 OVERRIDES = (
     "CUDA_VISIBLE_DEVICES",
@@ -69,17 +70,7 @@ def _device(name: str) -> dict[str, Any]:
         return {"name": platform.processor() or "mps", "system": platform.mac_ver()[0]}
     found = re.search(r"MKL-DNN v([\d.]+)", torch.__config__.show())
     capability = torch.backends.cpu.get_cpu_capability()
-    return {"name": _processor(), "capability": capability, "onednn": found and found[1]}
-
-
-@functools.cache
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found[1].strip() if found else platform.processor() or platform.machine()
+    return {"name": described("model name"), "capability": capability, "onednn": found and found[1]}
 
 
 @functools.cache

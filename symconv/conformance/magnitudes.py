@@ -42,7 +42,7 @@ def obstacle(chain: Sequence[Layer]) -> str | None:
     for layer in chain:
         if isinstance(layer, BatchNorm):
             return "BatchNorm divides by a square root"
-        if isinstance(layer, AvgPool) and _divisor(layer) is None:
+        if isinstance(layer, AvgPool) and power_of_two_divisor(layer) is None:
             return f"{name(layer)} divides by a number that is no power of 2"
         if isinstance(layer, Upsample) and not layer.mode.startswith("nearest"):
             if layer.align_corners:
@@ -59,7 +59,7 @@ def _keeps_integers(layer: Pointwise) -> bool:
     return layer.name in KEEPS_INTEGERS and whole
 
 
-def _divisor(layer: AvgPool) -> int | None:
+def power_of_two_divisor(layer: AvgPool) -> int | None:
     """The divisor if it is one power of 2 at every place."""
     if layer.divisor_override is None and (layer.ceil_mode or (not layer.count_include_pad and any(layer.padding))):
         return None
@@ -109,7 +109,7 @@ def forward_bound(chain: Sequence[Layer], weights: Sequence[Weights | None], mos
 
 def _fixed(layer: Layer, size: Size) -> Size:
     if isinstance(layer, AvgPool):
-        divisor = _divisor(layer) or 1
+        divisor = power_of_two_divisor(layer) or 1
         summed = size.grown(size.most * math.prod(layer.kernel))
         return Size(summed.most / divisor, size.bits + int(math.log2(divisor)), summed.worst)
     if isinstance(layer, Upsample) and not layer.mode.startswith("nearest"):
@@ -169,7 +169,7 @@ def _fixed_back(layer: Layer, size: Size) -> Size:
         bits = 0 if layer.mode.startswith("nearest") else _fixed(layer, size).bits - size.bits
         return size.grown(size.most * copies(layer), bits)
     if isinstance(layer, AvgPool):
-        return size.grown(size.most * copies(layer), int(math.log2(_divisor(layer) or 1)))
+        return size.grown(size.most * copies(layer), int(math.log2(power_of_two_divisor(layer) or 1)))
     return size.grown(size.most * copies(layer))
 
 

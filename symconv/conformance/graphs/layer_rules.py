@@ -18,7 +18,7 @@ from torch.nn import functional
 from symconv.conformance.graphs.functions import ELEMENTARY, FUNCTIONS, kinked
 from symconv.conformance.graphs.operators import Window, average_pool
 from symconv.conformance.graphs.traced import Apply, Arithmetic, Kernel, Traced, Track, stored_as
-from symconv.conformance.magnitudes import factors, fraction_bits
+from symconv.conformance.magnitudes import factors, fraction_bits, power_of_two_divisor
 from symconv.conformance.precision import Precision
 from symconv.conformance.taps import meeting, row_terms
 from symconv.conformance.torch_indexing import Extend
@@ -78,7 +78,7 @@ def _fractions(layer: Layer, own: Weights | None) -> str | None:
     if isinstance(layer, BatchNorm):
         return None if own is None or _plain(layer, own) is not None else "BatchNorm divides by a square root"
     if isinstance(layer, AvgPool):
-        return None if _divisor(layer) is not None else "average pooling divides by a number that is no power of 2"
+        return None if power_of_two_divisor(layer) is not None else "average pooling divides by a number that is no power of 2"
     if isinstance(layer, Upsample) and not layer.mode.startswith("nearest"):
         factor = layer.factor if isinstance(layer.factor, tuple) else (layer.factor,)
         return f"{layer.mode} interpolation has weights that are no binary fractions" if any(r & (r - 1) for r in factor) else None
@@ -244,7 +244,7 @@ def _pointwise(layer: Pointwise, own: Weights | None, x: Traced, arithmetic: Ari
 
 @_apply.register
 def _avg_pool(layer: AvgPool, own: Weights | None, x: Traced, arithmetic: Arithmetic) -> Traced:
-    if arithmetic.integers and _divisor(layer) is None:
+    if arithmetic.integers and power_of_two_divisor(layer) is None:
         raise OutsideFragment("average pooling divides by a number that is no power of 2")
     if layer.ceil_mode:
         if arithmetic.tracks or arithmetic.integers:
@@ -253,14 +253,6 @@ def _avg_pool(layer: AvgPool, own: Weights | None, x: Traced, arithmetic: Arithm
     pads = tuple((amount, amount) for amount in layer.padding)
     window = Window(layer.kernel, layer.stride, pads, (1,) * len(layer.kernel))
     return average_pool(arithmetic, x, window, counts_padding=layer.count_include_pad, divisor=layer.divisor_override)
-
-
-def _divisor(layer: AvgPool) -> int | None:
-    """The divisor if it is one power of 2 at every place."""
-    if layer.divisor_override is None and (layer.ceil_mode or (not layer.count_include_pad and any(layer.padding))):
-        return None
-    divisor = abs(layer.divisor_override) if layer.divisor_override is not None else math.prod(layer.kernel)
-    return divisor if not divisor & (divisor - 1) else None
 
 
 @_apply.register
