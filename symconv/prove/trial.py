@@ -140,8 +140,8 @@ def _shown(a: Any, b: Any) -> tuple[Fraction, Fraction, Fraction] | None:
     if not radius:
         return *values, radius
     short = Fraction(float(values[0])), Fraction(float(values[1]))
-    wider = radius + max(abs(x - y) for x, y in zip(values, short, strict=True))
-    wider = Fraction(float(wider) * (1 + 2.0**-50)) + Fraction(2) ** SMALLEST
+    off = radius + max(abs(x - y) for x, y in zip(values, short, strict=True))
+    wider = Fraction(2) ** (off.numerator.bit_length() - off.denominator.bit_length() + 1)  # the next power of 2 is a short number
     return (*short, wider) if abs(short[0] - short[1]) > 2 * wider else (*values, radius)
 
 
