@@ -10,6 +10,7 @@ operations; those of other classes are followed into what they call. The meaning
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
@@ -42,6 +43,8 @@ UNSET_STARTS = ("empty", "new_empty", "resize")
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum"})
 GROWTH = {"add": "sum", "sub": "sum"} | dict.fromkeys(("cat", "maximum", "minimum"), "max")
 GROWTH |= dict.fromkeys(("flatten", "view", "reshape", "permute", "transpose"), "first")
+KEYWORDS = (operator.and_, operator.or_, operator.not_, operator.is_)
+"""Functions whose names end as those that work in place do, since Python has a keyword of that name."""
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.Flatten, nn.AdaptiveAvgPool2d)
 
 
@@ -224,7 +227,7 @@ class _Builder:
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
         if node.op == "call_function" and any(item is True for item in node.args) and name in WITH_FLAG:
             return True
-        return name in IN_PLACE or (name.endswith("_") and not name.endswith("__"))
+        return name in IN_PLACE or (name.endswith("_") and not name.endswith("__") and node.target not in KEYWORDS)
 
 
 def _nodes(value: Any) -> Iterator[fx.Node]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -235,7 +236,7 @@ def _normalised(layer: BatchNorm, own: Weights | None, shape: Index, values: Bal
         raise OutsideFragment("`BatchNorm` without statistics")
     scales, shifts = [], []
     for c in range(shape[0]):
-        sigma = (_ball(own.variance[c]) + _ball(layer.eps)).sqrt()
+        sigma = (_ball(own.variance[c]) + setting(layer.eps)).sqrt()
         gamma = _ONE if own.kernel is None else _ball(own.kernel[c])
         scales.append(gamma / sigma)
         shifts.append((_ZERO if own.bias is None else _ball(own.bias[c])) - _ball(own.mean[c]) * scales[c])
@@ -251,7 +252,7 @@ def _curved(layer: Layer, own: Weights | None, shape: Index, values: Balls, budg
         slopes = [_ball(item) for item in own.kernel]
     else:
         assert isinstance(layer, Pointwise), "the only other nonlinearity"
-        given = {name: value if isinstance(value, str) else _ball(value) for name, value in layer.arguments}
+        given = {name: value if isinstance(value, str) else setting(value) for name, value in layer.arguments}
     found: Balls = {}
     for index in values if layer.keeps_zero else indices(shape):
         budget.check_time()
@@ -291,7 +292,9 @@ def _softplus(x: Any, beta: Any, threshold: Any) -> Any:
 def _gelu(x: Any, given: Mapping[str, Any]) -> Any:
     if given.get("approximate", "none") == "none":
         return x / 2 * (1 + (x / arb(2).sqrt()).erf())
-    inner = (2 / arb.pi()).sqrt() * (x + arb(fmpq(44715, 1000000)) * x * x * x)
+    root = (2 / arb.pi()).sqrt().union(setting(0.7978845608028654))
+    cubic = arb(fmpq(44715, 1000000)).union(setting(0.044715))
+    inner = root * (x + cubic * x * x * x)
     return x / 2 * (1 + inner.tanh())
 
 
@@ -299,13 +302,22 @@ def _elu(x: Any, alpha: Any, rate: Any) -> Any:
     return _choose(x, _ZERO, lambda v: v, lambda v: alpha * (v / rate).expm1(), strict=True)
 
 
+def _hard_sigmoid(x: Any) -> Any:
+    return _clamp(_sixth() * x + arb((1, -1)), _ZERO, _ONE)
+
+
+def _sixth() -> Any:
+    """1 / 6, and the float32 number that files hold for it."""
+    return arb(fmpq(1, 6)).union(setting(1 / 6))
+
+
 def _mish(x: Any) -> Any:
     return x * x.exp().log1p().tanh()
 
 
 def _selu(x: Any) -> Any:
-    scale = _ball(1.0507009873554804934193349852946)
-    return scale * _elu(x, _ball(1.6732632423543772848170429916717), _ONE)
+    scale = setting(1.0507009873554804934193349852946)
+    return scale * _elu(x, setting(1.6732632423543772848170429916717), _ONE)
 
 
 FUNCTIONS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
@@ -327,8 +339,8 @@ FUNCTIONS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
     "Softshrink": lambda x, a: (x - a["lambd"]).max(_ZERO) + (x + a["lambd"]).min(_ZERO),
     "Hardshrink": lambda x, a: _hardshrink(x, a["lambd"]),
     "Hardtanh": lambda x, a: _clamp(x, a["min_val"], a["max_val"]),
-    "Hardswish": lambda x, _: x * _clamp(x + 3, _ZERO, arb(6)) / 6,
-    "Hardsigmoid": lambda x, _: _clamp(x + 3, _ZERO, arb(6)) / 6,
+    "Hardswish": lambda x, _: x * _hard_sigmoid(x),
+    "Hardsigmoid": lambda x, _: _hard_sigmoid(x),
     "Threshold": lambda x, a: _choose(x, a["threshold"], lambda v: v, lambda v: a["value"], strict=True),
 }
 
@@ -366,6 +378,19 @@ def _ball(value: Any) -> Any:
     if not exact.denominator & (exact.denominator - 1):  # dyadic: no rounding
         return arb((exact.numerator, -(exact.denominator.bit_length() - 1)))
     return arb(fmpq(exact.numerator, exact.denominator))
+
+
+def setting(value: float) -> Any:
+    """A ball around a setting of a function, as a float64 number and as the nearest float32 one.
+
+    A file stores the latter, and the front end reads it as the shortest decimal that is meant; a module holds the former.
+    """
+    exact = _ball(value)
+    try:
+        single = struct.unpack("<f", struct.pack("<f", value))[0]
+    except OverflowError:
+        return exact
+    return exact if single == value else exact.union(_ball(single))
 
 
 def _near(value: Any) -> tuple[Fraction, Fraction]:

@@ -258,3 +258,61 @@ def test_comparing_leaves_modules_as_they_were():
     with pytest.raises(ModelError, match="sets `last`"):
         relation(module, module)
     assert not hasattr(module, "last") and module.training
+
+
+def single(value):
+    return np.float32(value)
+
+
+SAME_SETTINGS = {
+    "a slope": (
+        [node("LeakyRelu", ["x"], ["y"], alpha=0.1)], {},
+        [node("PRelu", ["x", "z"], ["y"])], {"z": single([0.1])},
+    ),
+    "a slope that is an integer with a shorter decimal": (
+        [node("LeakyRelu", ["x"], ["y"], alpha=1073741824.0)], {},
+        [node("PRelu", ["x", "z"], ["y"])], {"z": single([1073741824.0])},
+    ),
+    "HardSigmoid written out": (
+        [node("HardSigmoid", ["x"], ["y"], alpha=0.16666667, beta=0.5)], {},
+        [node("Mul", ["x", "c"], ["a"]), node("Add", ["a", "h"], ["b"]), node("Clip", ["b", "lo", "hi"], ["y"])],
+        {"c": single(0.16666667), "h": single(0.5), "lo": single(0), "hi": single(1)},
+    ),
+    "Selu written out": (
+        [node("Selu", ["x"], ["y"])], {},
+        [node("Elu", ["x"], ["a"], alpha=1.67326319217681884765625), node("Mul", ["a", "c"], ["y"])],
+        {"c": single(1.05070102214813232421875)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAME_SETTINGS)
+def test_settings_that_a_file_holds_as_float32_refute_nothing(tmp_path, name):
+    """Both files hold the same float32 number; the decimal that is shown for it is another number."""
+    nodes, weights, others, constants = SAME_SETTINGS[name]
+    found = symconv.diff(save(tmp_path / "a.onnx", nodes, weights), save(tmp_path / "b.onnx", others, constants), budget=20)
+    assert found.relation.value != "different"
+    assert not any(row.relation.value == "different" for row in found.rows)
+
+
+def test_other_slopes_are_refuted(tmp_path):
+    left = save(tmp_path / "a.onnx", [node("LeakyRelu", ["x"], ["y"], alpha=0.1)])
+    right = save(tmp_path / "b.onnx", [node("PRelu", ["x", "z"], ["y"])], {"z": single([0.10001])})
+    assert symconv.diff(left, right, budget=20).relation.value == "different"
+
+
+def test_logical_operators_are_not_in_place():
+    import torch
+    from torch import nn
+
+    class Masked(nn.Module):
+        def __init__(self, joined):
+            super().__init__()
+            self.joined = joined
+
+        def forward(self, x):
+            inside = (x > 0) & (x < 2) if self.joined else (x > 0) | (x < 2)
+            return torch.where(inside, x, -x)
+
+    assert relation(Masked(True), Masked(True)) == "identical"
+    assert relation(Masked(True), Masked(False)) != "identical"

@@ -62,7 +62,8 @@ def replayed(left: nn.Module, right: nn.Module, witness: dict[str, Any]) -> None
         with torch.no_grad():
             values.append(float(copy.deepcopy(module).double().eval()(x)[(0, *witness["at"])]))
     named = [float(Fraction(witness[f"{side}_value"])) for side in ("left", "right")]
-    assert values == pytest.approx(named, rel=1e-11, abs=1e-13)
+    for value, said in zip(values, named, strict=True):
+        assert abs(value - said) <= float(Fraction(witness["radius"])) + 1e-11 * abs(said) + 1e-13
     assert abs(Fraction(witness["left_value"]) - Fraction(witness["right_value"])) > 2 * Fraction(witness["radius"])
 
 
@@ -165,8 +166,9 @@ def test_every_nonlinearity_is_enclosed(name: str) -> None:
         wanted = to_module(Sequential((layer,)), 1)(torch.tensor(points, dtype=torch.float64).reshape(1, 17, 1))[0, :, 0].tolist()
     for channel, value in enumerate(wanted):
         ball = found[1].get((channel, 0), flint.arb(0))
-        assert float(ball.rad()) <= 1e-60
-        assert float(ball.mid()) == pytest.approx(value, rel=2e-14, abs=1e-15)
+        settings = name in ("SELU", "Hardsigmoid", "Hardswish", "LeakyReLU")  # of numbers that files hold as float32
+        assert float(ball.rad()) <= (1e-6 if settings else 1e-60)
+        assert ball.overlaps(flint.arb(value, 2e-14 * abs(value) + 1e-15))
 
 
 @pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "Hardshrink", "Softplus", "ELU", "Threshold", "Hardtanh"])
@@ -207,7 +209,9 @@ def test_random_chains_agree_with_pytorch(seed: int) -> None:
         wanted = module.double()(torch.from_numpy(x[None].astype(float)))[0].numpy()
     assert found[0] == wanted.shape
     for index in np.ndindex(wanted.shape):
-        assert float(found[1].get(index, flint.arb(0)).mid()) == pytest.approx(float(wanted[index]), rel=1e-11, abs=1e-13)
+        ball, value = found[1].get(index, flint.arb(0)), float(wanted[index])
+        assert float(ball.rad()) <= 1e-6
+        assert ball.overlaps(flint.arb(value, 1e-11 * abs(value) + 1e-13))
 
 
 def scaled(weight: float, *rest: nn.Module) -> nn.Sequential:
@@ -339,3 +343,38 @@ def test_weights_rounded_by_folding_refute_nothing(seed: int) -> None:
 def test_corners_of_a_factor_of_one_change_nothing(mode: str) -> None:
     verdict = symconv.check(f"Upsample(scale_factor=1, mode='{mode}', align_corners=True)", "Identity()")
     assert verdict.relation is Relation.EQUAL and verdict.trust is Trust.CERTIFIED
+
+
+FLOAT32 = float(np.float32(0.1))
+READINGS = {
+    "a slope": (Pointwise("LeakyReLU", (("negative_slope", 0.1),)), FLOAT32, 0.1),
+    "an exact slope": (Pointwise("LeakyReLU", (("negative_slope", 0.125),)), 0.125, 0.125),
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_a_setting_is_read_as_files_and_as_modules_hold_it(name: str) -> None:
+    """A file's 0.1 is a float32 number, a module's a float64 one: neither reading may be refuted."""
+    layer, *slopes = READINGS[name]
+    values: dict[tuple[int, ...], int] = {(0, 0): -1}
+    found = enclose(((layer,), (None,)), (1, 1), values, Budget(5))
+    assert found is not None
+    ball = found[1][0, 0]
+    assert all(ball.contains(flint.arb(-slope)) for slope in slopes)
+    assert not ball.overlaps(flint.arb(-0.1001))
+    assert (float(ball.rad()) == 0) == (slopes[0] == slopes[1])
+
+
+def test_all_constants_of_files_lie_in_their_balls() -> None:
+    """float32 constants of HardSigmoid, Selu and Gelu in files, and the exact ones of their definitions."""
+    for value in (1 / 6, 1.6732632423543772, 1.0507009873554805, 0.044715, 0.7978845608028654):
+        ball = trial.setting(value)
+        assert ball.contains(flint.arb(value)) and ball.contains(flint.arb(float(np.float32(value))))
+    assert trial._sixth().contains(flint.arb(flint.fmpq(1, 6)))
+    assert trial.setting(1e300).is_exact() and trial.setting(0.5).is_exact()
+    assert trial.setting(1073741800.0).contains(flint.arb(1073741824))  # the shortest decimal of a float32 number
+
+
+@pytest.mark.parametrize("scale", [1e-40, 5e-324])
+def test_settings_below_float32_are_enclosed(scale: float) -> None:
+    assert trial.setting(scale).contains(flint.arb(scale))
