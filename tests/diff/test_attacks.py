@@ -295,6 +295,21 @@ def test_settings_that_a_file_holds_as_float32_refute_nothing(tmp_path, name):
     assert not any(row.relation.value == "different" for row in found.rows)
 
 
+def test_hard_swish_is_read_as_its_text_and_as_its_body(tmp_path):
+    """ONNX's text says 1/6, the function body has the float32 number: a file that spells one of them out is not refuted."""
+    spelled = [
+        node("Add", ["x", "three"], ["a"]),
+        node("Clip", ["a", "lo", "six"], ["b"]),
+        node("Mul", ["x", "b"], ["c"]),
+        node("Div", ["c", "six"], ["y"]),
+    ]
+    left = save(tmp_path / "a.onnx", [node("HardSwish", ["x"], ["y"])])
+    right = save(tmp_path / "b.onnx", spelled, {"three": single(3), "lo": single(0), "six": single(6)})
+    assert symconv.diff(left, right, budget=20).relation.value == "unknown"
+    other = save(tmp_path / "c.onnx", spelled, {"three": single(3), "lo": single(0), "six": single(6.001)})
+    assert symconv.diff(left, other, budget=20).relation.value == "different"
+
+
 def test_other_slopes_are_refuted(tmp_path):
     left = save(tmp_path / "a.onnx", [node("LeakyRelu", ["x"], ["y"], alpha=0.1)])
     right = save(tmp_path / "b.onnx", [node("PRelu", ["x", "z"], ["y"])], {"z": single([0.10001])})

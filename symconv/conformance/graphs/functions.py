@@ -159,11 +159,12 @@ def _leaky(arithmetic: Arithmetic, x: Traced, arguments: Arguments) -> Traced:
     return kinked(arithmetic, x, arithmetic.tensor(np.array(slope)), doubt=doubt, stored=lambda track: track.precision.unit)
 
 
-def hard_sigmoid(arithmetic: Arithmetic, x: Traced, alpha: float, beta: float) -> Traced:
-    """max(0, min(1, alpha x + beta))."""
-    (a, more), (b, rest) = arithmetic.decimal(alpha), arithmetic.decimal(beta)
+def hard_sigmoid(arithmetic: Arithmetic, x: Traced, alpha: float, beta: float, *, either: bool = False) -> Traced:
+    """max(0, min(1, alpha x + beta)); `either`: alpha as ONNX's text gives it, or as a float32 number."""
+    slope = arithmetic.either(alpha) if either else arithmetic.decimal(alpha)
+    (a, more), (b, rest) = slope, arithmetic.decimal(beta)
     if arithmetic.is_wide:
-        return _composed(arithmetic, x, alpha, beta)
+        return _composed(arithmetic, x, alpha, beta, slope)
     held = arithmetic.linear(
         x,
         lambda value: a * value + b,
@@ -181,20 +182,20 @@ def hard_sigmoid(arithmetic: Arithmetic, x: Traced, alpha: float, beta: float) -
     return attrs.evolve(held, value=held.value.clamp(0, 1), errors=tuple(errors), terms=0)
 
 
-def _composed(arithmetic: Arithmetic, x: Traced, alpha: float, beta: float) -> Traced:
+def _composed(arithmetic: Arithmetic, x: Traced, alpha: float, beta: float, slope: tuple[float, float]) -> Traced:
     """The same, a step at a time."""
     if (alpha, beta, arithmetic.decimals) == (1 / 6, 0.5, "module"):  # min(max(x + 3, 0), 6) / 6
         lifted = _clamped(arithmetic, arithmetic.sum(x, arithmetic.given(np.array(3.0))), 0.0, 6.0)
         return arithmetic.averaged(lifted, 6.0)
     factor, shift = (
         Traced(torch.tensor(number, dtype=torch.float64), (torch.tensor(max(doubt, abs(number) * 2.0**-53), dtype=torch.float64),))
-        for number, doubt in (arithmetic.decimal(alpha), arithmetic.decimal(beta))
+        for number, doubt in (slope, arithmetic.decimal(beta))
     )
     return _clamped(arithmetic, arithmetic.sum(arithmetic.product(x, factor, torch.mul), shift), 0.0, 1.0)
 
 
 def _hard_swish(arithmetic: Arithmetic, x: Traced, arguments: Arguments) -> Traced:
-    return attrs.evolve(arithmetic.product(x, hard_sigmoid(arithmetic, x, 1 / 6, 0.5), torch.mul), terms=0)
+    return attrs.evolve(arithmetic.product(x, hard_sigmoid(arithmetic, x, 1 / 6, 0.5, either=True), torch.mul), terms=0)
 
 
 def _softsign(arithmetic: Arithmetic, x: Traced, arguments: Arguments) -> Traced:

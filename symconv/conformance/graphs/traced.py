@@ -179,6 +179,10 @@ class Arithmetic:
             return stored, 0.0
         return number, 0.0 if self.decimals == "module" or not math.isfinite(stored) else abs(stored - number)
 
+    def either(self, number: float) -> tuple[float, float]:
+        """A constant of an operator that ONNX's text gives exactly and its function body as a float32 number: both readings are held."""
+        return number, 0.0 if self.decimals == "module" else abs(float(np.float32(number)) - number)
+
     def bound(self, number: float) -> tuple[float, float]:
         """A bound of a Clip, which files hold as a tensor: a float32 number if the model has no wider floats."""
         if self.decimals == "file" and self.widest > PRECISIONS["float32"].significant:
